@@ -1,0 +1,1 @@
+//! One worker per core and the drivers that move its bytes.

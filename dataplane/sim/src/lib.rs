@@ -1,0 +1,1 @@
+//! A seeded world around the core: network, peers, faults, oracle.

@@ -1,0 +1,3 @@
+//! Service-mesh gateway: the binary.
+
+fn main() {}

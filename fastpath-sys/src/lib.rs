@@ -1,0 +1,1 @@
+//! Every unsafe line of Penstock behind a safe API: rings, sockets, affinity.

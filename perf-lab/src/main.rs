@@ -1,0 +1,3 @@
+//! Load generator, origin, experiments against peers.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The served subset of xDS as protobuf types, with its descriptor set.

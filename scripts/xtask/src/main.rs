@@ -1,0 +1,3 @@
+//! Project tasks: ci, tidy, peers.
+
+fn main() {}
