@@ -1,2 +1,21 @@
-//! The proxy as a machine: events in, operations out, no I/O.
+//! The proxy as a machine: events in, operations out.
+//!
+//! Nothing in this crate opens a socket, reads a clock, starts a thread, takes a lock or rolls dice: time
+//! and chance are arguments, bytes arrive in [`event::Event`]s and leave in [`event::Op`]s. The same core
+//! therefore runs under io_uring, epoll and the simulator and cannot tell them apart.
+
 #![forbid(unsafe_code)]
+
+pub mod accept;
+pub mod access_log;
+pub mod buffer;
+pub mod chance;
+pub mod cluster;
+pub mod config;
+pub mod event;
+pub mod fault;
+pub mod format;
+pub mod http;
+pub mod limits;
+pub mod route;
+pub mod stats;

@@ -1,0 +1,218 @@
+//! The wall between the core and what moves bytes: [`Event`] in, [`Op`] out.
+//!
+//! A driver (uring, epoll, simulator) turns its world into events and carries out operations. Both enums
+//! are closed; everything that crosses is here. Contract:
+//!
+//! - The engine numbers connections. `Accepted` carries a driver-chosen [`Incoming`] number, which the
+//!   engine answers at once with `Op::Adopt` or `Op::Refuse`. For `Op::Connect` the engine chose the id.
+//! - After `Adopt`, and after `Connected` with success, receive is on.
+//! - Segments given by `Op::Send` leave in order. Each one comes back in `Sent` once all of it was
+//!   handed to the kernel. The driver may write several segments with one call.
+//! - `ReceiveOff` is a request: bytes already taken from the kernel may still arrive and must be kept.
+//! - `End` (peer shut down its sending side) arrives once, after the last `Received`; `Failed` means that
+//!   the connection is unusable in both directions. Neither closes it: the engine does, with `Op::Close`.
+//! - `Op::Close` drops unsent segments (their buffers go back to the pool), and is always answered by
+//!   `Closed`, after which no event for that id follows and the engine may use the slot again.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::buffer::Buffer;
+use crate::config::{ListenerId, Snapshot};
+
+/// A connection of this engine: slab slot and generation. Equal only if both are.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ConnId {
+    /// Index of the slot, below the worker's connection limit.
+    pub slot: u32,
+    /// Counts the uses of the slot.
+    pub generation: u32,
+}
+
+/// A connection that was accepted and is not yet adopted; the number means something to the driver only.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Incoming(pub u32);
+
+/// Monotonic time in nanoseconds since an arbitrary start.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Time(pub u64);
+
+impl Time {
+    /// A time that never comes.
+    pub const NEVER: Time = Time(u64::MAX);
+
+    /// This time plus `duration`, saturating.
+    #[inline]
+    pub fn after(self, duration: std::time::Duration) -> Time {
+        Time(
+            self.0
+                .saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)),
+        )
+    }
+
+    /// Nanoseconds from `earlier` to this time, 0 if it is later.
+    #[inline]
+    pub fn since(self, earlier: Time) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// Both clocks, read once per turn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Now {
+    /// Monotonic.
+    pub time: Time,
+    /// Nanoseconds since the UNIX epoch; for headers and logs only.
+    pub wall: u64,
+}
+
+/// Why a connection failed, as far as the kernel says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum IoFault {
+    /// Refused by the other end (ECONNREFUSED).
+    Refused,
+    /// Reset by the other end (ECONNRESET, EPIPE).
+    Reset,
+    /// No answer in time (ETIMEDOUT).
+    TimedOut,
+    /// No way there (ENETUNREACH, EHOSTUNREACH, EADDRNOTAVAIL).
+    Unreachable,
+    /// This process is out of descriptors or memory (EMFILE, ENFILE, ENOBUFS, ENOMEM).
+    Exhausted,
+    /// Anything else.
+    Other,
+}
+
+/// What enters the engine.
+#[derive(Debug)]
+pub enum Event {
+    /// A client connected. Answer: `Op::Adopt` or `Op::Refuse`.
+    Accepted {
+        /// The listener it came in by.
+        listener: ListenerId,
+        /// The driver's number for it.
+        incoming: Incoming,
+        /// Address of the client.
+        remote: SocketAddr,
+        /// Our address that it connected to.
+        local: SocketAddr,
+    },
+    /// The listener could not accept; the driver pauses it and tries again by itself.
+    AcceptFailed {
+        /// The listener.
+        listener: ListenerId,
+        /// Why.
+        fault: IoFault,
+    },
+    /// `Op::Connect` came to an end.
+    Connected {
+        /// The connection.
+        conn: ConnId,
+        /// Our own address, or why not.
+        result: Result<SocketAddr, IoFault>,
+    },
+    /// Bytes arrived; the window of the buffer is not empty.
+    Received {
+        /// The connection.
+        conn: ConnId,
+        /// The bytes.
+        buffer: Buffer,
+    },
+    /// The other end will send no more.
+    End {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// A segment left; its buffer comes back (its window is unspecified).
+    Sent {
+        /// The connection.
+        conn: ConnId,
+        /// Bytes of the segment.
+        bytes: u32,
+        /// The buffer.
+        buffer: Buffer,
+    },
+    /// The connection is broken.
+    Failed {
+        /// The connection.
+        conn: ConnId,
+        /// Why.
+        fault: IoFault,
+    },
+    /// The answer to `Op::Close`.
+    Closed {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// A new configuration; the engine reconciles with it.
+    Snapshot(Arc<Snapshot>),
+    /// Stop taking connections and finish what is open. Listeners are closed by `Op::Unlisten`.
+    Drain,
+}
+
+/// What leaves the engine.
+#[derive(Debug)]
+pub enum Op {
+    /// Take this client under this id; receive is on.
+    Adopt {
+        /// The driver's number.
+        incoming: Incoming,
+        /// The id from now on.
+        conn: ConnId,
+    },
+    /// Close this client at once.
+    Refuse {
+        /// The driver's number.
+        incoming: Incoming,
+    },
+    /// Open a connection.
+    Connect {
+        /// Its id.
+        conn: ConnId,
+        /// Where to.
+        address: SocketAddr,
+    },
+    /// Send the window of this buffer, after everything given before.
+    Send {
+        /// The connection.
+        conn: ConnId,
+        /// The bytes.
+        segment: Buffer,
+    },
+    /// Receive again.
+    ReceiveOn {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// Receive no more for now (a hang-up is still reported).
+    ReceiveOff {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// Send FIN after everything given before.
+    Shutdown {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// Close; answered by `Event::Closed`.
+    Close {
+        /// The connection.
+        conn: ConnId,
+        /// How.
+        how: Close,
+    },
+    /// Close the listening socket of this listener.
+    Unlisten {
+        /// The listener.
+        listener: ListenerId,
+    },
+}
+
+/// How a connection is closed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Close {
+    /// FIN, as `close(2)` does it.
+    Normal,
+    /// RST: what was sent may be incomplete and the other end must notice.
+    Reset,
+}

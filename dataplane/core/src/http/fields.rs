@@ -1,0 +1,191 @@
+//! Header fields: spans over one growing arena, names in lower case, order kept.
+
+use super::HeaderId;
+
+/// A range of an arena. Only meaningful with the [`Fields`] that made it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Span {
+    start: u32,
+    len: u32,
+}
+
+/// One field: name in lower case, value without surrounding whitespace.
+#[derive(Clone, Copy, Debug)]
+pub struct Field {
+    /// Known name, or [`HeaderId::Other`].
+    pub id: HeaderId,
+    /// Name.
+    pub name: Span,
+    /// Value.
+    pub value: Span,
+}
+
+/// Fields in the order of the message, and the arena that their text lives in.
+///
+/// Changing a value appends to the arena; the arena is bounded because heads, header mutations and
+/// rewrites are.
+#[derive(Debug, Default)]
+pub struct Fields {
+    arena: Vec<u8>,
+    list: Vec<Field>,
+}
+
+impl Fields {
+    /// Forgets everything, keeps the memory.
+    pub fn clear(&mut self) {
+        self.arena.clear();
+        self.list.clear();
+    }
+
+    /// Bytes of memory held.
+    pub fn memory(&self) -> usize {
+        self.arena.capacity() + self.list.capacity() * size_of::<Field>()
+    }
+
+    /// Copies `text` into the arena.
+    pub fn store(&mut self, text: &[u8]) -> Span {
+        let start = self.arena.len() as u32;
+        self.arena.extend_from_slice(text);
+        Span {
+            start,
+            len: text.len() as u32,
+        }
+    }
+
+    /// Copies `name` into the arena in lower case.
+    pub fn store_lower(&mut self, name: &[u8]) -> Span {
+        let span = self.store(name);
+        self.arena[span.start as usize..].make_ascii_lowercase();
+        span
+    }
+
+    /// The text of a span of this arena.
+    #[inline]
+    pub fn text(&self, span: Span) -> &[u8] {
+        &self.arena[span.start as usize..(span.start + span.len) as usize]
+    }
+
+    /// Number of fields.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// True if there is no field.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// All fields in order.
+    pub fn list(&self) -> &[Field] {
+        &self.list
+    }
+
+    /// Name and value of all fields in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.list
+            .iter()
+            .map(|field| (self.text(field.name), self.text(field.value)))
+    }
+
+    /// Adds a field at the end. The name is taken in lower case.
+    pub fn push(&mut self, name: &[u8], value: &[u8]) {
+        let name = self.store_lower(name);
+        let id = HeaderId::of(self.text(name));
+        let value = self.store(value);
+        self.list.push(Field { id, name, value });
+    }
+
+    /// Adds a field whose name is known.
+    pub fn push_known(&mut self, id: HeaderId, value: &[u8]) {
+        let name = self.store(id.name());
+        let value = self.store(value);
+        self.list.push(Field { id, name, value });
+    }
+
+    /// First value of a known field.
+    #[inline]
+    pub fn value(&self, id: HeaderId) -> Option<&[u8]> {
+        self.list
+            .iter()
+            .find(|field| field.id == id)
+            .map(|field| self.text(field.value))
+    }
+
+    /// First value of the field called `name` (lower case).
+    pub fn value_by_name<'a>(&'a self, name: &[u8]) -> Option<&'a [u8]> {
+        self.values_by_name(name).next()
+    }
+
+    /// All values of the field called `name` (lower case).
+    pub fn values_by_name<'a, 'n>(
+        &'a self,
+        name: &'n [u8],
+    ) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        let id = HeaderId::of(name);
+        self.list
+            .iter()
+            .filter(move |field| {
+                field.id == id && (id != HeaderId::Other || self.text(field.name) == name)
+            })
+            .map(|field| self.text(field.value))
+    }
+
+    /// Removes every field with this known name; true if there was one.
+    pub fn remove(&mut self, id: HeaderId) -> bool {
+        let before = self.list.len();
+        self.list.retain(|field| field.id != id);
+        before != self.list.len()
+    }
+
+    /// Removes every field called `name` (lower case); true if there was one.
+    pub fn remove_by_name(&mut self, name: &[u8]) -> bool {
+        let id = HeaderId::of(name);
+        if id != HeaderId::Other {
+            return self.remove(id);
+        }
+        let (arena, before) = (&self.arena, self.list.len());
+        self.list.retain(|field| {
+            let span = field.name;
+            &arena[span.start as usize..(span.start + span.len) as usize] != name
+        });
+        before != self.list.len()
+    }
+
+    /// Removes every field for which `drop` says so.
+    pub fn remove_if(&mut self, mut drop: impl FnMut(HeaderId, &[u8], &[u8]) -> bool) {
+        let arena = &self.arena;
+        let text = |span: Span| &arena[span.start as usize..(span.start + span.len) as usize];
+        self.list
+            .retain(|field| !drop(field.id, text(field.name), text(field.value)));
+    }
+
+    /// Replaces all fields of this known name by one.
+    pub fn set(&mut self, id: HeaderId, value: &[u8]) {
+        self.remove(id);
+        self.push_known(id, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_keep_order_and_lower_case() {
+        let mut fields = Fields::default();
+        fields.push(b"Host", b"a");
+        fields.push(b"X-One", b"1");
+        fields.push(b"x-one", b"2");
+        assert_eq!(fields.value(HeaderId::Host), Some(&b"a"[..]));
+        assert_eq!(
+            fields.values_by_name(b"x-one").collect::<Vec<_>>(),
+            [b"1", b"2"]
+        );
+        assert!(fields.remove_by_name(b"x-one"));
+        fields.set(HeaderId::Host, b"b");
+        assert_eq!(
+            fields.iter().collect::<Vec<_>>(),
+            [(&b"host"[..], &b"b"[..])]
+        );
+    }
+}

@@ -1,0 +1,42 @@
+//! HTTP/1.1 and 1.0 (RFC 9112): strict decoding, encoding from the model, chunked bodies.
+
+use crate::limits;
+
+/// `headers_with_underscores_action` (L06).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Underscores {
+    /// Kept.
+    #[default]
+    Allow,
+    /// The request is refused.
+    Reject,
+    /// The field is dropped.
+    Drop,
+}
+
+/// What the request decoder accepts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RequestOptions {
+    /// `max_request_headers_kb` in bytes.
+    pub head_bytes_max: usize,
+    /// `max_headers_count`.
+    pub fields_max: usize,
+    /// `headers_with_underscores_action`.
+    pub underscores: Underscores,
+    /// `accept_http_10`.
+    pub accept_http10: bool,
+    /// `default_host_for_http_10`; empty if none.
+    pub default_host: Box<str>,
+}
+
+impl Default for RequestOptions {
+    fn default() -> Self {
+        Self {
+            head_bytes_max: limits::HEAD_BYTES_MAX,
+            fields_max: limits::HEAD_FIELDS_MAX,
+            underscores: Underscores::Allow,
+            accept_http10: false,
+            default_host: "".into(),
+        }
+    }
+}

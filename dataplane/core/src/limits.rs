@@ -1,0 +1,47 @@
+//! Every bound of the core in one place, with the relations between them.
+//!
+//! Values are starting points; where an xDS field sets one, the field wins.
+
+use crate::buffer::{HEADROOM, TAILROOM};
+
+/// Bytes that one buffer receives.
+pub const BUFFER_PAYLOAD: usize = 16 * 1024;
+/// Buffers per worker.
+pub const BUFFERS_PER_WORKER: usize = 4096;
+/// Buffers that only exchanges in flight may take: accepting bytes of new requests stops first.
+pub const BUFFERS_RESERVED: usize = 64;
+
+/// Bytes of a message head (`max_request_headers_kb`, `max_response_headers_kb`).
+pub const HEAD_BYTES_MAX: usize = 60 * 1024;
+/// Fields of a message head (`max_headers_count`).
+pub const HEAD_FIELDS_MAX: usize = 100;
+/// Largest `max_headers_count` that is accepted.
+pub const HEAD_FIELDS_CEILING: usize = 1024;
+/// Bytes of a method (T02).
+pub const METHOD_BYTES_MAX: usize = 32;
+/// Bytes of a request target (T04).
+pub const TARGET_BYTES_MAX: usize = 8 * 1024;
+/// Bytes of trailers (F12).
+pub const TRAILER_BYTES_MAX: usize = 8 * 1024;
+/// Trailer fields (F12).
+pub const TRAILER_FIELDS_MAX: usize = 32;
+/// Bytes of chunk extensions in one line (F10).
+pub const CHUNK_EXTENSION_BYTES_MAX: usize = 256;
+/// Bytes of chunk extensions in one message (F10).
+pub const CHUNK_EXTENSIONS_TOTAL_MAX: usize = 16 * 1024;
+/// Hexadecimal digits of a chunk size (F08).
+pub const CHUNK_SIZE_DIGITS_MAX: usize = 16;
+/// Interim responses per exchange (R07).
+pub const INTERIM_RESPONSES_MAX: u8 = 8;
+/// Bytes that a connection drops while it waits for the client to see an early answer (C01).
+pub const LINGER_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Connections of one worker, both sides; also bounds slab slots.
+pub const CONNECTIONS_PER_WORKER: usize = 1 << 17;
+
+// A chunk line in front (16 digits, CRLF) and the closing bytes behind must always fit.
+const _: () = assert!(HEADROOM >= CHUNK_SIZE_DIGITS_MAX + 2);
+const _: () = assert!(TAILROOM >= b"\r\n0\r\n\r\n".len());
+const _: () = assert!(TARGET_BYTES_MAX < HEAD_BYTES_MAX);
+const _: () = assert!(HEAD_FIELDS_MAX <= HEAD_FIELDS_CEILING);
+const _: () = assert!(BUFFERS_RESERVED * 4 <= BUFFERS_PER_WORKER);
