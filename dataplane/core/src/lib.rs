@@ -18,4 +18,6 @@ pub mod format;
 pub mod http;
 pub mod limits;
 pub mod route;
+pub mod slab;
 pub mod stats;
+pub mod timer;
