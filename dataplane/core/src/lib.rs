@@ -17,6 +17,7 @@ pub mod fault;
 pub mod format;
 pub mod http;
 pub mod limits;
+pub mod machine;
 pub mod route;
 pub mod slab;
 pub mod stats;
