@@ -1,6 +1,8 @@
 //! Compiles the `.proto` files of this folder, without protoc: the types go to `all.rs`, the
 //! descriptors to `descriptors.bin`, both in `OUT_DIR`.
 
+#![forbid(unsafe_code)]
+
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::{env, fs};

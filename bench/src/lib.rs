@@ -1,1 +1,3 @@
 //! Micro-benchmarks of the pure parts.
+
+#![forbid(unsafe_code)]

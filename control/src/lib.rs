@@ -1,1 +1,3 @@
 //! The control plane as a library.
+
+#![forbid(unsafe_code)]

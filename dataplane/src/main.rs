@@ -1,3 +1,5 @@
 //! Service-mesh gateway: the binary.
 
+#![forbid(unsafe_code)]
+
 fn main() {}

@@ -1,3 +1,5 @@
 //! Load generator, origin, experiments against peers.
 
+#![forbid(unsafe_code)]
+
 fn main() {}

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-/// A ceiling shared by all workers. Connections are counted one by one: accepting costs system calls,
-/// beside which one atomic addition does not show.
+/// A ceiling shared by all workers. Connections are counted one by one: accepting costs system
+/// calls, beside which one atomic addition does not show.
 #[derive(Debug)]
 pub struct ConnectionBudget {
     limit: u32,

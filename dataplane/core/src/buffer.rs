@@ -1,9 +1,9 @@
 //! Buffers: owned blocks of bytes with room in front and behind.
 //!
-//! A buffer has exactly one owner at any time: the pool, the core, or the driver (and through it the
-//! kernel). It moves between them by value, so no two sides ever look at the same bytes. Headroom lets
-//! a new head or chunk line be written in front of a body without copying the body; tailroom takes the
-//! closing bytes of a chunk.
+//! A buffer has exactly one owner at any time: the pool, the core, or the driver (and through it
+//! the kernel). It moves between them by value, so no two sides ever look at the same bytes.
+//! Headroom lets a new head or chunk line be written in front of a body without copying the body;
+//! tailroom takes the closing bytes of a chunk.
 
 use std::fmt;
 
@@ -20,7 +20,8 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    /// A buffer that can receive `payload` bytes; its window is empty and starts behind the headroom.
+    /// A buffer that can receive `payload` bytes; its window is empty and starts behind the
+    /// headroom.
     pub fn with_payload(payload: usize) -> Self {
         let bytes = vec![0; HEADROOM + payload + TAILROOM].into_boxed_slice();
         Self {
@@ -66,7 +67,8 @@ impl Buffer {
         self.bytes.len() - self.end as usize
     }
 
-    /// How many bytes a driver may receive behind the window without touching the reserved tailroom.
+    /// How many bytes a driver may receive behind the window without touching the reserved
+    /// tailroom.
     #[inline]
     pub fn receivable(&self) -> usize {
         self.tailroom().saturating_sub(TAILROOM)
@@ -109,7 +111,8 @@ impl Buffer {
         self.end = self.end.min(self.start + len as u32);
     }
 
-    /// Writes `bytes` in front of the window; false (and nothing written) if the headroom is too small.
+    /// Writes `bytes` in front of the window; false (and nothing written) if the headroom is too
+    /// small.
     #[inline]
     pub fn prepend(&mut self, bytes: &[u8]) -> bool {
         if bytes.len() > self.headroom() {
@@ -121,8 +124,8 @@ impl Buffer {
         true
     }
 
-    /// Writes `bytes` behind the window, using the reserved tailroom too; false (and nothing written)
-    /// if they do not fit.
+    /// Writes `bytes` behind the window, using the reserved tailroom too; false (and nothing
+    /// written) if they do not fit.
     #[inline]
     pub fn append(&mut self, bytes: &[u8]) -> bool {
         if bytes.len() > self.tailroom() {
@@ -134,7 +137,8 @@ impl Buffer {
         true
     }
 
-    /// Copies as many of `bytes` as fit behind the window without the reserved tailroom; returns how many.
+    /// Copies as many of `bytes` as fit behind the window without the reserved tailroom; returns
+    /// how many.
     #[inline]
     pub fn fill_from(&mut self, bytes: &[u8]) -> usize {
         let count = bytes.len().min(self.receivable());
@@ -183,7 +187,8 @@ impl fmt::Debug for Buffer {
     }
 }
 
-/// All buffers of one worker: a last-in-first-out store, so that the hottest memory is used again first.
+/// All buffers of one worker: a last-in-first-out store, so that the hottest memory is used again
+/// first.
 ///
 /// Buffers are made on demand up to `limit`; after that [`BufferPool::take`] returns `None` and the
 /// caller waits or refuses.

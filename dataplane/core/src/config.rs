@@ -1,9 +1,9 @@
 //! The configuration as the core sees it: one immutable [`Snapshot`] per generation.
 //!
-//! `translate` makes it from xDS resources off the data cores; everything is resolved to ids, so that
-//! nothing is looked up by name on the path (but for `cluster_header`, which asks for it). Ids are
-//! stable: the same resource has the same id in every generation, so state that outlives snapshots is
-//! keyed by them.
+//! `translate` makes it from xDS resources off the data cores; everything is resolved to ids, so
+//! that nothing is looked up by name on the path (but for `cluster_header`, which asks for it). Ids
+//! are stable: the same resource has the same id in every generation, so state that outlives
+//! snapshots is keyed by them.
 
 pub mod access_log;
 pub mod cluster;

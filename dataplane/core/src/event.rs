@@ -1,18 +1,21 @@
 //! The wall between the core and what moves bytes: [`Event`] in, [`Op`] out.
 //!
-//! A driver (uring, epoll, simulator) turns its world into events and carries out operations. Both enums
-//! are closed; everything that crosses is here. Contract:
+//! A driver (uring, epoll, simulator) turns its world into events and carries out operations. Both
+//! enums are closed; everything that crosses is here. Contract:
 //!
-//! - The engine numbers connections. `Accepted` carries a driver-chosen [`Incoming`] number, which the
-//!   engine answers at once with `Op::Adopt` or `Op::Refuse`. For `Op::Connect` the engine chose the id.
+//! - The engine numbers connections. `Accepted` carries a driver-chosen [`Incoming`] number, which
+//!   the engine answers at once with `Op::Adopt` or `Op::Refuse`. For `Op::Connect` the engine
+//!   chose the id.
 //! - After `Adopt`, and after `Connected` with success, receive is on.
 //! - Segments given by `Op::Send` leave in order. Each one comes back in `Sent` once all of it was
 //!   handed to the kernel. The driver may write several segments with one call.
-//! - `ReceiveOff` is a request: bytes already taken from the kernel may still arrive and must be kept.
-//! - `End` (peer shut down its sending side) arrives once, after the last `Received`; `Failed` means that
-//!   the connection is unusable in both directions. Neither closes it: the engine does, with `Op::Close`.
-//! - `Op::Close` drops unsent segments (their buffers go back to the pool), and is always answered by
-//!   `Closed`, after which no event for that id follows and the engine may use the slot again.
+//! - `ReceiveOff` is a request: bytes already taken from the kernel may still arrive and must be
+//!   kept.
+//! - `End` (peer shut down its sending side) arrives once, after the last `Received`; `Failed`
+//!   means that the connection is unusable in both directions. Neither closes it: the engine does,
+//!   with `Op::Close`.
+//! - `Op::Close` drops unsent segments (their buffers go back to the pool), and is always answered
+//!   by `Closed`, after which no event for that id follows and the engine may use the slot again.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -29,7 +32,8 @@ pub struct ConnId {
     pub generation: u32,
 }
 
-/// A connection that was accepted and is not yet adopted; the number means something to the driver only.
+/// A connection that was accepted and is not yet adopted; the number means something to the driver
+/// only.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Incoming(pub u32);
 

@@ -1,5 +1,5 @@
-//! Why something failed: side, cause, scope. A fault is a value; `reply.rs` turns it into an answer and
-//! `retry.rs` decides whether it may be tried again.
+//! Why something failed: side, cause, scope. A fault is a value; `reply.rs` turns it into an answer
+//! and `retry.rs` decides whether it may be tried again.
 
 use crate::http::Refusal;
 

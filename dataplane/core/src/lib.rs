@@ -1,8 +1,9 @@
 //! The proxy as a machine: events in, operations out.
 //!
-//! Nothing in this crate opens a socket, reads a clock, starts a thread, takes a lock or rolls dice: time
-//! and chance are arguments, bytes arrive in [`event::Event`]s and leave in [`event::Op`]s. The same core
-//! therefore runs under io_uring, epoll and the simulator and cannot tell them apart.
+//! Nothing in this crate opens a socket, reads a clock, starts a thread, takes a lock or rolls
+//! dice: time and chance are arguments, bytes arrive in [`event::Event`]s and leave in
+//! [`event::Op`]s. The same core therefore runs under io_uring, epoll and the simulator and cannot
+//! tell them apart.
 
 #![forbid(unsafe_code)]
 

@@ -1,8 +1,9 @@
 //! Every counter and histogram, declared once.
 //!
-//! A cell is written by the one worker that owns it (a plain add, stored relaxed) and read by anybody.
-//! Families live in the resource that they count ([`PerWorker`] in a listener, route or cluster), so
-//! that nothing is registered, looked up or locked on the path; readers walk the snapshot and merge.
+//! A cell is written by the one worker that owns it (a plain add, stored relaxed) and read by
+//! anybody. Families live in the resource that they count ([`PerWorker`] in a listener, route or
+//! cluster), so that nothing is registered, looked up or locked on the path; readers walk the
+//! snapshot and merge.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -141,7 +142,9 @@ pub struct WorkerIndex(pub u16);
 
 /// Declares a family: a struct of cells and the list of their names and help texts.
 macro_rules! family {
-    ($(#[$doc:meta])* $name:ident { $($field:ident: $kind:ident = $metric:literal, $help:literal;)* }) => {
+    ($(#[$doc:meta])* $name:ident {
+        $($field:ident: $kind:ident = $metric:literal, $help:literal;)*
+    }) => {
         $(#[$doc])*
         #[derive(Debug, Default)]
         pub struct $name {
@@ -181,15 +184,21 @@ family! {
             "Connections refused: no slot or descriptor.";
         accept_failures: Counter = "penstock_listener_accept_failures_total",
             "Accept calls that failed (descriptors or memory exhausted).";
-        refused_draining: Counter = "penstock_listener_connections_refused_total{reason=\"draining\"}",
+        refused_draining: Counter =
+            "penstock_listener_connections_refused_total{reason=\"draining\"}",
             "Connections refused: draining.";
         requests: Counter = "penstock_downstream_requests_total", "Requests whose head was read.";
         requests_active: Gauge = "penstock_downstream_requests_active", "Exchanges open now.";
-        status_1xx: Counter = "penstock_downstream_responses_total{code_class=\"1xx\"}", "Responses.";
-        status_2xx: Counter = "penstock_downstream_responses_total{code_class=\"2xx\"}", "Responses.";
-        status_3xx: Counter = "penstock_downstream_responses_total{code_class=\"3xx\"}", "Responses.";
-        status_4xx: Counter = "penstock_downstream_responses_total{code_class=\"4xx\"}", "Responses.";
-        status_5xx: Counter = "penstock_downstream_responses_total{code_class=\"5xx\"}", "Responses.";
+        status_1xx: Counter = "penstock_downstream_responses_total{code_class=\"1xx\"}",
+            "Responses.";
+        status_2xx: Counter = "penstock_downstream_responses_total{code_class=\"2xx\"}",
+            "Responses.";
+        status_3xx: Counter = "penstock_downstream_responses_total{code_class=\"3xx\"}",
+            "Responses.";
+        status_4xx: Counter = "penstock_downstream_responses_total{code_class=\"4xx\"}",
+            "Responses.";
+        status_5xx: Counter = "penstock_downstream_responses_total{code_class=\"5xx\"}",
+            "Responses.";
         bytes_received: Counter = "penstock_bytes_total{side=\"downstream\",direction=\"request\"}",
             "Bytes received from clients.";
         bytes_sent: Counter = "penstock_bytes_total{side=\"downstream\",direction=\"response\"}",
@@ -214,7 +223,8 @@ family! {
             "Connections that could not be opened.";
         connect_timeouts: Counter = "penstock_upstream_connect_timeouts_total",
             "Connections that took longer than connect_timeout.";
-        connections_active: Gauge = "penstock_upstream_pool_active", "Connections open, idle or not.";
+        connections_active: Gauge = "penstock_upstream_pool_active",
+            "Connections open, idle or not.";
         connections_idle: Gauge = "penstock_upstream_pool_idle", "Connections ready for use.";
         reused: Counter = "penstock_upstream_reused_total", "Requests sent on a pooled connection.";
         requests: Counter = "penstock_upstream_requests_sent_total", "Requests sent.";
@@ -253,11 +263,16 @@ family! {
 family! {
     /// Per route.
     RouteCounters {
-        status_1xx: Counter = "penstock_http_requests_total{code_class=\"1xx\"}", "Requests by route.";
-        status_2xx: Counter = "penstock_http_requests_total{code_class=\"2xx\"}", "Requests by route.";
-        status_3xx: Counter = "penstock_http_requests_total{code_class=\"3xx\"}", "Requests by route.";
-        status_4xx: Counter = "penstock_http_requests_total{code_class=\"4xx\"}", "Requests by route.";
-        status_5xx: Counter = "penstock_http_requests_total{code_class=\"5xx\"}", "Requests by route.";
+        status_1xx: Counter = "penstock_http_requests_total{code_class=\"1xx\"}",
+            "Requests by route.";
+        status_2xx: Counter = "penstock_http_requests_total{code_class=\"2xx\"}",
+            "Requests by route.";
+        status_3xx: Counter = "penstock_http_requests_total{code_class=\"3xx\"}",
+            "Requests by route.";
+        status_4xx: Counter = "penstock_http_requests_total{code_class=\"4xx\"}",
+            "Requests by route.";
+        status_5xx: Counter = "penstock_http_requests_total{code_class=\"5xx\"}",
+            "Requests by route.";
     }
 }
 

@@ -1,9 +1,9 @@
 //! Timers: a hierarchical wheel of millisecond ticks with lazy re-arming.
 //!
-//! Whoever waits owns an [`Alarm`]. Activity only overwrites the alarm's deadline; the wheel keeps at
-//! most one live node per alarm and moves it when it fires too early. Nothing is ever searched for or
-//! removed: a node that no longer matches its alarm is dropped when its slot comes up. Timeouts never
-//! fire early and at most one tick late.
+//! Whoever waits owns an [`Alarm`]. Activity only overwrites the alarm's deadline; the wheel keeps
+//! at most one live node per alarm and moves it when it fires too early. Nothing is ever searched
+//! for or removed: a node that no longer matches its alarm is dropped when its slot comes up.
+//! Timeouts never fire early and at most one tick late.
 
 use crate::event::Time;
 
@@ -116,7 +116,8 @@ impl Timers {
             }
             let due = (0..LEVELS).filter_map(|level| self.next_of(level)).min();
             let Some(due) = due.filter(|&due| due < now_tick) else {
-                // Nothing begins before now, so the wheel may skip ahead: new nodes stay on low levels.
+                // Nothing begins before now, so the wheel may skip ahead: new nodes stay on low
+                // levels.
                 self.tick = self.tick.max(now_tick);
                 return None;
             };

@@ -1,1 +1,3 @@
 //! One worker per core and the drivers that move its bytes.
+
+#![forbid(unsafe_code)]

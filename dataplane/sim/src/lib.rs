@@ -1,1 +1,3 @@
 //! A seeded world around the core: network, peers, faults, oracle.
+
+#![forbid(unsafe_code)]

@@ -24,7 +24,8 @@ pub struct Cluster {
     pub name: Box<str>,
     /// `lb_policy`.
     pub policy: Policy,
-    /// Endpoints by priority, the most preferred first; each level in the order of the configuration.
+    /// Endpoints by priority, the most preferred first; each level in the order of the
+    /// configuration.
     pub priorities: Vec<Vec<Endpoint>>,
     /// `overprovisioning_factor` in percent (140).
     pub overprovisioning_percent: u32,
