@@ -1,3 +1,41 @@
-//! Project tasks: ci, tidy, peers.
+//! Project tasks: `cargo xtask tidy` and `cargo xtask ci`.
+//!
+//! Not product code and never shipped. The rules that tidy checks are those of the architecture:
+//! see `tidy.rs` for the list.
 
-fn main() {}
+#![forbid(unsafe_code)]
+
+mod ci;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: cargo xtask <task>
+
+  tidy   check the rules of the house over the whole tree
+  ci     run everything that continuous integration runs (.ci/run)";
+
+fn main() -> ExitCode {
+    let task = std::env::args().nth(1);
+    match task.as_deref() {
+        Some("tidy") => tidy::run(&root()),
+        Some("ci") => ci::run(&root()),
+        Some("help" | "--help" | "-h") => {
+            println!("{USAGE}");
+            ExitCode::SUCCESS
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// The folder of the workspace: two above this package.
+fn root() -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = package.ancestors().nth(2);
+    root.expect("scripts/xtask lies two folders below the workspace")
+        .to_path_buf()
+}
