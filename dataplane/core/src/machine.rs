@@ -1,8 +1,9 @@
 //! What a worker needs of the proxy it drives: [`Machine`].
 //!
-//! The engine implements it; the runtime's tests and benchmarks implement it with far simpler machines
-//! (an echo, a relay), so that a driver can be judged without HTTP. No I/O here, only the wall's shape.
-//! Every turn of a worker is: events in, the timeout if it is due, then operations out until there are none.
+//! The engine implements it; the runtime's tests and benchmarks implement it with far simpler
+//! machines (an echo, a relay), so that a driver can be judged without HTTP. No I/O here, only the
+//! wall's shape. Every turn of a worker is: events in, the timeout if it is due, then operations
+//! out until there are none.
 
 use crate::buffer::BufferPool;
 use crate::config::SinkId;
@@ -28,7 +29,8 @@ pub trait Machine {
     /// True once [`Event::Drain`] came and nothing is open any more.
     fn is_drained(&self) -> bool;
 
-    /// True if finished access-log lines wait. Asked every turn, so it must be as cheap as a length.
+    /// True if finished access-log lines wait. Asked every turn, so it must be as cheap as a
+    /// length.
     fn log_pending(&self) -> bool {
         false
     }
