@@ -152,12 +152,28 @@ macro_rules! family {
         }
 
         impl $name {
-            /// Calls `visit` with name, help, kind and value of every cell, in the order declared.
-            pub fn each(&self, mut visit: impl FnMut(&'static str, &'static str, Kind, u64)) {
-                $(visit($metric, $help, Kind::$kind, self.$field.value());)*
-            }
+            /// Every cell, in the order declared.
+            pub const CELLS: &'static [Cell<$name>] = &[$(Cell {
+                metric: $metric,
+                help: $help,
+                kind: Kind::$kind,
+                read: |family| family.$field.value(),
+            },)*];
         }
     };
+}
+
+/// What exporters know of one cell of family `F`.
+#[derive(Debug)]
+pub struct Cell<F> {
+    /// Name, with the labels that tell it from others of that name: `name{label="value"}`.
+    pub metric: &'static str,
+    /// Help text; belongs to the name, so cells of one name share it.
+    pub help: &'static str,
+    /// Kind.
+    pub kind: Kind,
+    /// Reads one worker's value.
+    pub read: fn(&F) -> u64,
 }
 
 /// Kind of a cell, for exporters.
@@ -175,18 +191,18 @@ family! {
         connections: Counter = "penstock_listener_connections_total", "Connections accepted.";
         connections_active: Gauge = "penstock_listener_connections_active", "Connections open now.";
         refused_limit: Counter = "penstock_listener_connections_refused_total{reason=\"limit\"}",
-            "Connections refused: connection limit of the listener.";
+            "Connections refused, by reason.";
         refused_process_limit: Counter =
             "penstock_listener_connections_refused_total{reason=\"process_limit\"}",
-            "Connections refused: connection limit of the process.";
+            "Connections refused, by reason.";
         refused_exhausted: Counter =
             "penstock_listener_connections_refused_total{reason=\"exhausted\"}",
-            "Connections refused: no slot or descriptor.";
+            "Connections refused, by reason.";
         accept_failures: Counter = "penstock_listener_accept_failures_total",
             "Accept calls that failed (descriptors or memory exhausted).";
         refused_draining: Counter =
             "penstock_listener_connections_refused_total{reason=\"draining\"}",
-            "Connections refused: draining.";
+            "Connections refused, by reason.";
         requests: Counter = "penstock_downstream_requests_total", "Requests whose head was read.";
         requests_active: Gauge = "penstock_downstream_requests_active", "Exchanges open now.";
         status_1xx: Counter = "penstock_downstream_responses_total{code_class=\"1xx\"}",
@@ -200,15 +216,15 @@ family! {
         status_5xx: Counter = "penstock_downstream_responses_total{code_class=\"5xx\"}",
             "Responses.";
         bytes_received: Counter = "penstock_bytes_total{side=\"downstream\",direction=\"request\"}",
-            "Bytes received from clients.";
+            "Bytes moved, by side and direction.";
         bytes_sent: Counter = "penstock_bytes_total{side=\"downstream\",direction=\"response\"}",
-            "Bytes sent to clients.";
-        timeouts_head: Counter = "penstock_downstream_timeouts_total{phase=\"head\"}", "Timeouts.";
-        timeouts_idle: Counter = "penstock_downstream_timeouts_total{phase=\"idle\"}", "Timeouts.";
+            "Bytes moved, by side and direction.";
+        timeouts_head: Counter = "penstock_downstream_timeouts_total{phase=\"head\"}", "Timeouts of clients, by phase.";
+        timeouts_idle: Counter = "penstock_downstream_timeouts_total{phase=\"idle\"}", "Timeouts of clients, by phase.";
         timeouts_request: Counter = "penstock_downstream_timeouts_total{phase=\"request\"}",
-            "Timeouts.";
+            "Timeouts of clients, by phase.";
         timeouts_stream_idle: Counter = "penstock_downstream_timeouts_total{phase=\"stream_idle\"}",
-            "Timeouts.";
+            "Timeouts of clients, by phase.";
         resets: Counter = "penstock_downstream_resets_total",
             "Exchanges cut because the client went away.";
         tunnels: Counter = "penstock_downstream_upgrades_total", "Upgrades that became tunnels.";
@@ -237,9 +253,9 @@ family! {
         status_4xx: Counter = "penstock_upstream_requests_total{code_class=\"4xx\"}", "Responses.";
         status_5xx: Counter = "penstock_upstream_requests_total{code_class=\"5xx\"}", "Responses.";
         bytes_sent: Counter = "penstock_bytes_total{side=\"upstream\",direction=\"request\"}",
-            "Bytes sent to origins.";
+            "Bytes moved, by side and direction.";
         bytes_received: Counter = "penstock_bytes_total{side=\"upstream\",direction=\"response\"}",
-            "Bytes received from origins.";
+            "Bytes moved, by side and direction.";
         resent: Counter = "penstock_retries_total{result=\"stale_connection\"}",
             "Requests sent again because a pooled connection was closed under them.";
         no_endpoint: Counter = "penstock_upstream_no_endpoint_total",
@@ -289,7 +305,8 @@ family! {
         buffers_in_use: Gauge = "penstock_worker_buffers_in_use", "Buffers outside the pool.";
         connections: Gauge = "penstock_worker_connections", "Connections, both sides.";
         exchanges: Gauge = "penstock_worker_exchanges", "Exchanges open now.";
-        log_dropped: Counter = "penstock_access_log_dropped_total", "Access log lines dropped.";
+        log_dropped: Counter = "penstock_worker_access_log_dropped_total",
+            "Access log lines that found the worker's ring full.";
         snapshots: Counter = "penstock_worker_snapshots_total", "Configurations taken.";
     }
 }

@@ -1,3 +1,5 @@
+//! Tests of the way from worker to file.
+
 use std::fs;
 use std::path::PathBuf;
 use std::process;
