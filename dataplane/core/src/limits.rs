@@ -2,6 +2,8 @@
 //!
 //! Values are starting points; where an xDS field sets one, the field wins.
 
+use std::time::Duration;
+
 use crate::buffer::{HEADROOM, TAILROOM};
 
 /// Bytes that one buffer receives.
@@ -45,3 +47,17 @@ const _: () = assert!(TAILROOM >= b"\r\n0\r\n\r\n".len());
 const _: () = assert!(TARGET_BYTES_MAX < HEAD_BYTES_MAX);
 const _: () = assert!(HEAD_FIELDS_MAX <= HEAD_FIELDS_CEILING);
 const _: () = assert!(BUFFERS_RESERVED * 4 <= BUFFERS_PER_WORKER);
+
+/// Bytes of one worker's connections that were received and cannot be parsed yet: heads that are not
+/// complete, pipelined requests. Above it such connections are refused.
+pub const AHEAD_BYTES_PER_WORKER: usize = 32 * 1024 * 1024;
+/// Bytes of access-log lines that wait for the worker to take them at the end of its turn.
+pub const LOG_BYTES_MAX: usize = 1024 * 1024;
+/// Finished exchanges whose memory is kept for the next ones.
+pub const SPARE_EXCHANGES_MAX: usize = 1024;
+/// Memory of one exchange's heads that is kept when the exchange is reused.
+pub const SPARE_EXCHANGE_BYTES_MAX: usize = 16 * 1024;
+/// How long a peer may read nothing of what is due before its connection is cut (S06).
+pub const FLUSH_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long an idle connection stays open when draining: a request may already be on its way.
+pub const DRAIN_IDLE_GRACE: Duration = Duration::from_millis(500);
