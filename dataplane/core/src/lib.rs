@@ -19,6 +19,7 @@ pub mod format;
 pub mod http;
 pub mod limits;
 pub mod machine;
+pub mod pool;
 pub mod route;
 pub mod slab;
 pub mod stats;

@@ -1,6 +1,9 @@
 //! Circuit-breaker thresholds (`envoy.config.cluster.v3.CircuitBreakers`), held over all workers.
+//!
+//! This file is the shared half: budgets that every worker leases from. The worker's half, which
+//! answers on the path, is `lease.rs`.
 
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 /// `Thresholds` of one priority.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,12 +43,12 @@ pub struct Breakers {
 pub struct Shared {
     /// Ceilings.
     pub thresholds: Thresholds,
-    /// Connections taken.
-    pub connections: AtomicU32,
-    /// Waiting requests taken.
-    pub pending: AtomicU32,
-    /// Requests taken.
-    pub requests: AtomicU32,
+    /// Connections.
+    pub connections: Budget,
+    /// Requests that wait for a connection.
+    pub pending: Budget,
+    /// Requests.
+    pub requests: Budget,
 }
 
 impl Breakers {
@@ -62,9 +65,81 @@ impl Shared {
     fn new(thresholds: Thresholds) -> Self {
         Self {
             thresholds,
-            connections: AtomicU32::new(0),
-            pending: AtomicU32::new(0),
-            requests: AtomicU32::new(0),
+            connections: Budget::new(thresholds.connections),
+            pending: Budget::new(thresholds.pending),
+            requests: Budget::new(thresholds.requests),
+        }
+    }
+}
+
+/// A ceiling over all workers and how much of it they hold, used or in reserve.
+///
+/// The counts guard no other memory, so relaxed ordering is enough.
+#[derive(Debug)]
+pub struct Budget {
+    ceiling: u32,
+    taken: AtomicU32,
+    /// A worker went away with nothing: reserves should come back.
+    wanted: AtomicBool,
+}
+
+impl Budget {
+    fn new(ceiling: u32) -> Self {
+        Self {
+            ceiling,
+            taken: AtomicU32::new(0),
+            wanted: AtomicBool::new(false),
+        }
+    }
+
+    /// The ceiling.
+    pub fn ceiling(&self) -> u32 {
+        self.ceiling
+    }
+
+    /// What all workers hold now, reserves included. Above the ceiling only for as long as uses that
+    /// were carried over from a higher one last.
+    pub fn taken(&self) -> u32 {
+        self.taken.load(Relaxed)
+    }
+
+    /// Takes up to `block`, at least one, or nothing at the ceiling. The last of a budget is dealt
+    /// out in smaller parts, so that one worker does not sit on what the others need.
+    pub(super) fn take(&self, block: u32, workers: u32) -> u32 {
+        let mut share = 0;
+        let taken = self.taken.fetch_update(Relaxed, Relaxed, |taken| {
+            let room = self.ceiling.saturating_sub(taken);
+            share = block.min(room / workers.max(1)).max(1).min(room);
+            (share > 0).then(|| taken + share)
+        });
+        match taken {
+            Err(_) => self.want(),
+            Ok(_) if share == block && self.wanted() => self.wanted.store(false, Relaxed),
+            Ok(_) => {}
+        }
+        if taken.is_ok() { share } else { 0 }
+    }
+
+    /// Gives back what was taken.
+    pub(super) fn give(&self, count: u32) {
+        let before = self.taken.fetch_sub(count, Relaxed);
+        debug_assert!(before >= count, "more given back than taken");
+    }
+
+    /// Takes `count` whatever the ceiling: uses that began under earlier thresholds.
+    pub(super) fn carry(&self, count: u32) {
+        self.taken.fetch_add(count, Relaxed);
+    }
+
+    /// True if some worker found nothing lately.
+    #[inline]
+    pub(super) fn wanted(&self) -> bool {
+        self.wanted.load(Relaxed)
+    }
+
+    fn want(&self) {
+        if !self.wanted() {
+            self.wanted.store(true, Relaxed);
         }
     }
 }
