@@ -1,9 +1,10 @@
 //! The parts of the gateway that are not on the request path: what surrounds the workers.
 //!
-//! The binary (`main.rs`) puts them together. Nothing here runs on a data core, and nothing here may
-//! make a data core wait.
+//! The binary (`main.rs`) puts them together. Nothing here runs on a data core, and nothing here
+//! may make a data core wait.
 
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod notify;
 pub mod telemetry;

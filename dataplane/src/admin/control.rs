@@ -52,8 +52,8 @@ pub struct Loaded {
 
 /// The process, as the admin server sees it.
 ///
-/// Every method is called on the admin thread, often, and must return at once: no method waits for a
-/// worker. `drain` and `quit` only pass the wish on.
+/// Every method is called on the admin thread, often, and must return at once: no method waits for
+/// a worker. `drain` and `quit` only pass the wish on.
 pub trait Control: Send + Sync {
     /// Where the process is in its life.
     fn state(&self) -> State;

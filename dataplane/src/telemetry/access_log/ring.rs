@@ -11,8 +11,8 @@ use super::Sinks;
 /// Bytes before a line: sink (2) and length (4), little endian.
 const HEADER: usize = 6;
 
-/// The writer is woken when this share of a ring has been filled since the last wake-up: often enough
-/// that a burst finds room, rarely enough that the system call does not show.
+/// The writer is woken when this share of a ring has been filled since the last wake-up: often
+/// enough that a burst finds room, rarely enough that the system call does not show.
 const WAKE_SHARE: usize = 8;
 
 /// A worker's end. Belongs to one thread.
@@ -25,8 +25,8 @@ pub struct LogRing {
 }
 
 impl LogRing {
-    /// Gives a line, its line end included, to `sink`. All of it or nothing: false means that the ring
-    /// is full, and the line is dropped and counted.
+    /// Gives a line, its line end included, to `sink`. All of it or nothing: false means that the
+    /// ring is full, and the line is dropped and counted.
     #[inline]
     pub fn push(&mut self, sink: SinkId, line: &[u8]) -> bool {
         if self.put(sink, line).is_none() {

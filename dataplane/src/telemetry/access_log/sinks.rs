@@ -22,8 +22,9 @@ pub enum SinkSpec {
 }
 
 impl SinkSpec {
-    /// The sink behind `path` of a `FileAccessLog`; `/dev/stdout` and `/dev/stderr` mean the streams,
-    /// which can also be written where those files cannot be opened (a socket as standard output).
+    /// The sink behind `path` of a `FileAccessLog`; `/dev/stdout` and `/dev/stderr` mean the
+    /// streams, which can also be written where those files cannot be opened (a socket as standard
+    /// output).
     pub fn from_path(path: &str) -> Self {
         match path {
             "/dev/stdout" | "/proc/self/fd/1" => Self::Stdout,

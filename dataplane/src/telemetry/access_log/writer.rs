@@ -23,8 +23,8 @@ const FLUSH: Duration = Duration::from_secs(1);
 /// The workers' ends, in the order of the workers.
 pub type Rings = Vec<LogRing>;
 
-/// The running thread. Dropping it writes what is left and waits for the thread; [`LogWriter::stop`]
-/// does so with a limit.
+/// The running thread. Dropping it writes what is left and waits for the thread;
+/// [`LogWriter::stop`] does so with a limit.
 #[derive(Debug)]
 pub struct LogWriter {
     orders: Sender<Order>,
@@ -71,8 +71,8 @@ impl LogWriter {
         wait.recv_timeout(limit).is_ok()
     }
 
-    /// Writes everything and ends the thread; false if that took longer than `limit` (a stuck pipe),
-    /// in which case the thread is left behind. Call it after the workers have ended.
+    /// Writes everything and ends the thread; false if that took longer than `limit` (a stuck
+    /// pipe), in which case the thread is left behind. Call it after the workers have ended.
     pub fn stop(mut self, limit: Duration) -> bool {
         let (done, wait) = mpsc::channel();
         self.order(Order::Stop(done));
