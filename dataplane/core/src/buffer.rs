@@ -6,6 +6,7 @@
 //! tailroom takes the closing bytes of a chunk.
 
 use std::fmt;
+use std::ops::Range;
 
 /// Bytes kept free in front of what a driver receives.
 pub const HEADROOM: usize = 512;
@@ -151,6 +152,44 @@ impl Buffer {
     pub fn reset(&mut self) {
         self.start = HEADROOM as u32;
         self.end = HEADROOM as u32;
+    }
+
+    /// Where the window lies in the block.
+    #[inline]
+    pub fn window(&self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+
+    /// Any bytes of the block; a decoder reports by absolute ranges what lies behind its message.
+    ///
+    /// # Panics
+    /// If the range does not lie inside the block.
+    #[inline]
+    pub fn block(&self, range: Range<usize>) -> &[u8] {
+        &self.bytes[range]
+    }
+
+    /// Puts the window elsewhere in the block.
+    ///
+    /// # Panics
+    /// If it does not lie inside the block.
+    #[inline]
+    pub fn set_window(&mut self, window: Range<usize>) {
+        assert!(
+            window.start <= window.end && window.end <= self.bytes.len(),
+            "window outside the block"
+        );
+        self.start = window.start as u32;
+        self.end = window.end as u32;
+    }
+
+    /// Copies `range` of the block to `to` in the block; they may overlap.
+    ///
+    /// # Panics
+    /// If one of them does not lie inside the block.
+    #[inline]
+    pub fn copy_within(&mut self, range: Range<usize>, to: usize) {
+        self.bytes.copy_within(range, to);
     }
 
     /// Size of the whole block in bytes.

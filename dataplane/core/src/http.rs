@@ -3,7 +3,9 @@
 //! A head is parsed strictly, copied once into an arena and from then on only read, extended and
 //! written anew. No raw byte of a head reaches the other side.
 
+pub mod authority;
 pub mod h1;
+pub mod hop;
 pub mod path;
 
 mod fields;
@@ -89,15 +91,23 @@ impl Version {
 /// How long a body is, as its head says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum BodyLength {
-    /// There is none.
+    /// There is none and none is announced: a request without length, or a response that cannot have
+    /// a body (to HEAD, 1xx, 204, 304, 2xx to CONNECT).
     #[default]
     None,
-    /// Exactly this many bytes.
+    /// Exactly this many bytes; `Bytes(0)` is a body that is announced as empty.
     Bytes(u64),
     /// Until the last chunk.
     Chunked,
     /// Until the connection ends (responses only).
     ToClose,
+}
+
+impl BodyLength {
+    /// Can a byte of body follow?
+    pub fn has_body(self) -> bool {
+        !matches!(self, Self::None | Self::Bytes(0))
+    }
 }
 
 /// A request head. `method`, `target`, `authority` and `scheme` are not in `fields`.
@@ -189,6 +199,9 @@ pub struct ResponseHead {
     pub status: u16,
     /// Version of the status line.
     pub version: Version,
+    /// Content-Length of a response that may announce one without carrying the body (to HEAD, 304).
+    /// Written only where the body is [`BodyLength::None`].
+    pub declared_length: Option<u64>,
 }
 
 impl ResponseHead {
@@ -197,5 +210,6 @@ impl ResponseHead {
         self.fields.clear();
         self.status = 0;
         self.version = Version::Http11;
+        self.declared_length = None;
     }
 }

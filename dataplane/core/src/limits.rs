@@ -23,6 +23,11 @@ pub const HEAD_FIELDS_CEILING: usize = 1024;
 pub const METHOD_BYTES_MAX: usize = 32;
 /// Bytes of a request target (T04).
 pub const TARGET_BYTES_MAX: usize = 8 * 1024;
+/// Bytes of a request line without its CRLF: method, target, version and two spaces.
+pub const REQUEST_LINE_BYTES_MAX: usize =
+    METHOD_BYTES_MAX + 1 + TARGET_BYTES_MAX + 1 + b"HTTP/1.1".len();
+/// Names that Connection may list in one head, so that removing them costs a bounded number of steps.
+pub const CONNECTION_NAMES_MAX: usize = 32;
 /// Bytes of trailers (F12).
 pub const TRAILER_BYTES_MAX: usize = 8 * 1024;
 /// Trailer fields (F12).
@@ -44,7 +49,7 @@ pub const CONNECTIONS_PER_WORKER: usize = 1 << 17;
 // A chunk line in front (16 digits, CRLF) and the closing bytes behind must always fit.
 const _: () = assert!(HEADROOM >= CHUNK_SIZE_DIGITS_MAX + 2);
 const _: () = assert!(TAILROOM >= b"\r\n0\r\n\r\n".len());
-const _: () = assert!(TARGET_BYTES_MAX < HEAD_BYTES_MAX);
+const _: () = assert!(REQUEST_LINE_BYTES_MAX < HEAD_BYTES_MAX);
 const _: () = assert!(HEAD_FIELDS_MAX <= HEAD_FIELDS_CEILING);
 const _: () = assert!(BUFFERS_RESERVED * 4 <= BUFFERS_PER_WORKER);
 

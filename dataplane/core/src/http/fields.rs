@@ -9,6 +9,27 @@ pub struct Span {
     len: u32,
 }
 
+impl Span {
+    /// True if it has no bytes.
+    pub fn is_empty(self) -> bool {
+        self.len == 0
+    }
+
+    /// Number of bytes.
+    pub fn len(self) -> usize {
+        self.len as usize
+    }
+
+    /// The first `len` bytes of it; a shorter one stays as it is.
+    #[must_use]
+    pub fn prefix(self, len: usize) -> Self {
+        Self {
+            start: self.start,
+            len: self.len.min(len as u32),
+        }
+    }
+}
+
 /// One field: name in lower case, value without surrounding whitespace.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
@@ -42,6 +63,38 @@ impl Fields {
         self.arena.capacity() + self.list.capacity() * size_of::<Field>()
     }
 
+    /// Starts anew with `head` as the arena, so that spans of it are its own offsets.
+    #[inline]
+    pub(crate) fn load(&mut self, head: &[u8]) {
+        self.list.clear();
+        self.arena.clear();
+        self.arena.extend_from_slice(head);
+    }
+
+    /// The span of `len` bytes of the arena from `start` on.
+    #[inline]
+    pub(crate) fn span(&self, start: usize, len: usize) -> Span {
+        debug_assert!(start + len <= self.arena.len(), "span outside the arena");
+        Span {
+            start: start as u32,
+            len: len as u32,
+        }
+    }
+
+    /// Turns the text of a span into lower case where it stands and returns it.
+    #[inline]
+    pub(crate) fn lower(&mut self, span: Span) -> &[u8] {
+        let text = &mut self.arena[span.start as usize..(span.start + span.len) as usize];
+        text.make_ascii_lowercase();
+        text
+    }
+
+    /// Adds a field whose text is in the arena already; the name is in lower case.
+    #[inline]
+    pub(crate) fn push_spans(&mut self, id: HeaderId, name: Span, value: Span) {
+        self.list.push(Field { id, name, value });
+    }
+
     /// Copies `text` into the arena.
     pub fn store(&mut self, text: &[u8]) -> Span {
         let start = self.arena.len() as u32;
@@ -49,6 +102,16 @@ impl Fields {
         Span {
             start,
             len: text.len() as u32,
+        }
+    }
+
+    /// Copies two texts into the arena as one.
+    pub fn store_joined(&mut self, first: &[u8], second: &[u8]) -> Span {
+        let first = self.store(first);
+        let second = self.store(second);
+        Span {
+            start: first.start,
+            len: first.len + second.len,
         }
     }
 
@@ -63,6 +126,11 @@ impl Fields {
     #[inline]
     pub fn text(&self, span: Span) -> &[u8] {
         &self.arena[span.start as usize..(span.start + span.len) as usize]
+    }
+
+    /// Bytes of text in the arena; more than the fields have, if some were removed or changed.
+    pub fn text_len(&self) -> usize {
+        self.arena.len()
     }
 
     /// Number of fields.
@@ -149,6 +217,14 @@ impl Fields {
             &arena[span.start as usize..(span.start + span.len) as usize] != name
         });
         before != self.list.len()
+    }
+
+    /// Removes the field at `index`; the order of the others stays.
+    ///
+    /// # Panics
+    /// If there is no such field.
+    pub fn remove_at(&mut self, index: usize) {
+        self.list.remove(index);
     }
 
     /// Removes every field for which `drop` says so.

@@ -1,6 +1,26 @@
 //! HTTP/1.1 and 1.0 (RFC 9112): strict decoding, encoding from the model, chunked bodies.
 
+pub mod body;
+pub mod chunked;
+pub mod decode;
+pub mod encode;
+pub mod scan;
+
+mod framing;
+mod reason;
+mod request_line;
+
 use crate::limits;
+
+pub use body::{BodyDecoder, Decoded};
+pub use chunked::ChunkedDecoder;
+pub use decode::{RequestFraming, ResponseFraming, decode_request, decode_response};
+pub use encode::{
+    CONTINUE, ConnectionHeader, LAST_CHUNK, encode_chunk, encode_last_chunk, encode_request,
+    encode_response,
+};
+pub(super) use framing::list;
+pub use scan::{HeadLimits, HeadScanner};
 
 /// `headers_with_underscores_action` (L06).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -27,6 +47,16 @@ pub struct RequestOptions {
     pub accept_http10: bool,
     /// `default_host_for_http_10`; empty if none.
     pub default_host: Box<str>,
+}
+
+impl RequestOptions {
+    /// What the scanner needs of it.
+    pub fn limits(&self) -> HeadLimits {
+        HeadLimits {
+            bytes_max: self.head_bytes_max,
+            fields_max: self.fields_max,
+        }
+    }
 }
 
 impl Default for RequestOptions {

@@ -1,0 +1,184 @@
+//! Writes heads anew from the model and frames bodies. No byte of a received head passes by it.
+
+use std::io::Write;
+
+use super::reason;
+use crate::buffer::Buffer;
+use crate::http::{BodyLength, Fields, HeaderId, Method, RequestHead, ResponseHead};
+
+/// The interim response that lets a client send its body.
+pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// The last chunk of a body without trailers.
+pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+/// The Connection field of a response.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ConnectionHeader {
+    /// `keep-alive`, which a 1.0 client needs to hear.
+    KeepAlive10,
+    /// No field: the connection persists.
+    None,
+    /// `close`.
+    Close,
+    /// `upgrade`; Upgrade itself is among the fields.
+    Upgrade,
+}
+
+/// Appends a request head to `out`. Hop-by-hop fields must be stripped from the fields; Connection,
+/// Upgrade (to the protocol `upgrade`), Content-Length and Transfer-Encoding are written from the
+/// arguments.
+pub fn encode_request(
+    head: &RequestHead,
+    body: BodyLength,
+    keep_alive: bool,
+    upgrade: Option<&[u8]>,
+    out: &mut Vec<u8>,
+) {
+    out.reserve(head.fields.text_len() + 256);
+    let target = match head.method {
+        Method::Connect => head.authority(),
+        _ => head.target(),
+    };
+    put(
+        out,
+        &[
+            head.method_text(),
+            b" ",
+            target,
+            b" HTTP/1.1\r\nhost: ",
+            head.authority(),
+            b"\r\n",
+        ],
+    );
+    put_fields(&head.fields, out);
+    match upgrade {
+        Some(protocol) => put(
+            out,
+            &[b"connection: upgrade\r\nupgrade: ", protocol, b"\r\n"],
+        ),
+        None if !keep_alive => out.extend_from_slice(b"connection: close\r\n"),
+        None => {}
+    }
+    debug_assert!(
+        body != BodyLength::ToClose,
+        "a request has no body that ends by close"
+    );
+    put_framing(body, out);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends a response head to `out`. Hop-by-hop fields must be stripped from the fields (Upgrade stays in
+/// a 101). With [`BodyLength::None`] the response must be one that cannot have a body, or the client
+/// would wait for its end; an empty body is `Bytes(0)`.
+pub fn encode_response(
+    head: &ResponseHead,
+    body: BodyLength,
+    connection: ConnectionHeader,
+    out: &mut Vec<u8>,
+) {
+    out.reserve(head.fields.text_len() + 256);
+    put(out, &[b"HTTP/1.1 ", &status_digits(head.status), b" "]);
+    put(out, &[reason::phrase(head.status), b"\r\n"]);
+    put_fields(&head.fields, out);
+    out.extend_from_slice(match connection {
+        ConnectionHeader::KeepAlive10 => b"connection: keep-alive\r\n",
+        ConnectionHeader::None => b"",
+        ConnectionHeader::Close => b"connection: close\r\n",
+        ConnectionHeader::Upgrade => b"connection: upgrade\r\n",
+    });
+    // RFC 9110 section 8.6: neither 1xx nor 204 may say a length.
+    let framing = match (body, head.declared_length) {
+        (_, _) if matches!(head.status, 100..=199 | 204) => BodyLength::None,
+        (BodyLength::None, Some(length)) => BodyLength::Bytes(length),
+        (body, _) => body,
+    };
+    put_framing(framing, out);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Frames the window of `buffer` as one chunk, in its head- and tailroom. An empty window stays empty,
+/// because an empty chunk would end the body. False, and nothing changed, if there is no room.
+pub fn encode_chunk(buffer: &mut Buffer) -> bool {
+    if buffer.is_empty() {
+        return true;
+    }
+    let (line, start) = size_line(buffer.len());
+    let line = &line[start..];
+    if line.len() > buffer.headroom() || buffer.tailroom() < 2 {
+        return false;
+    }
+    buffer.prepend(line) && buffer.append(b"\r\n")
+}
+
+/// Appends the last chunk and the trailers to `out`.
+pub fn encode_last_chunk(trailers: Option<&Fields>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"0\r\n");
+    if let Some(trailers) = trailers {
+        put_fields(trailers, out);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn put_fields(fields: &Fields, out: &mut Vec<u8>) {
+    for field in fields.list() {
+        debug_assert!(
+            !is_written_anew(field.id),
+            "a framing or connection field is among the fields"
+        );
+        put(
+            out,
+            &[
+                fields.text(field.name),
+                b": ",
+                fields.text(field.value),
+                b"\r\n",
+            ],
+        );
+    }
+}
+
+/// Fields that the encoder writes itself; a second one would be an ambiguous message.
+fn is_written_anew(id: HeaderId) -> bool {
+    matches!(
+        id,
+        HeaderId::Host
+            | HeaderId::Connection
+            | HeaderId::ContentLength
+            | HeaderId::TransferEncoding
+    )
+}
+
+fn put_framing(body: BodyLength, out: &mut Vec<u8>) {
+    match body {
+        BodyLength::None | BodyLength::ToClose => {}
+        BodyLength::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+        BodyLength::Bytes(length) => {
+            // Writing to a vector cannot fail.
+            let _ = write!(out, "content-length: {length}\r\n");
+        }
+    }
+}
+
+#[inline]
+fn put(out: &mut Vec<u8>, parts: &[&[u8]]) {
+    for part in parts {
+        out.extend_from_slice(part);
+    }
+}
+
+fn status_digits(status: u16) -> [u8; 3] {
+    [status / 100 % 10, status / 10 % 10, status % 10].map(|digit| b'0' + digit as u8)
+}
+
+/// `1*HEXDIG CRLF` at the end of an array, and where it starts.
+fn size_line(mut size: usize) -> ([u8; 18], usize) {
+    let mut line = *b"0000000000000000\r\n";
+    let mut start = 16;
+    while size > 0 {
+        start -= 1;
+        line[start] = b"0123456789abcdef"[size & 15];
+        size >>= 4;
+    }
+    (line, start)
+}
