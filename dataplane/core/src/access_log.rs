@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use crate::config::SinkId;
 use crate::event::Time;
 use crate::http::{Fields, RequestHead, ResponseHead, Version};
 
@@ -136,4 +137,46 @@ pub struct Facts<'a> {
     pub cluster: &'a str,
     /// Host name of this machine.
     pub hostname: &'a str,
+}
+
+/// Finished lines that wait to be taken by the worker; bounded, what does not fit is counted.
+#[derive(Debug)]
+pub struct LogQueue {
+    bytes: Vec<u8>,
+    lines: Vec<(SinkId, u32)>,
+    limit: usize,
+}
+
+impl LogQueue {
+    /// A queue of at most `limit` bytes of lines.
+    pub fn new(limit: usize) -> Self {
+        Self { bytes: Vec::new(), lines: Vec::new(), limit }
+    }
+
+    /// Adds one line; false if there was no room for it.
+    pub fn push(&mut self, sink: SinkId, write: impl FnOnce(&mut Vec<u8>)) -> bool {
+        let start = self.bytes.len();
+        write(&mut self.bytes);
+        if self.bytes.len() > self.limit {
+            self.bytes.truncate(start);
+            return false;
+        }
+        self.lines.push((sink, self.bytes.len() as u32));
+        true
+    }
+
+    /// True if there is no line.
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// Hands out all lines in order.
+    pub fn drain(&mut self, take: &mut dyn FnMut(SinkId, &[u8])) {
+        let mut start = 0;
+        for (sink, end) in self.lines.drain(..) {
+            take(sink, &self.bytes[start..end as usize]);
+            start = end as usize;
+        }
+        self.bytes.clear();
+    }
 }

@@ -43,6 +43,17 @@ pub const INTERIM_RESPONSES_MAX: u8 = 8;
 /// Bytes that a connection drops while it waits for the client to see an early answer (C01).
 pub const LINGER_BYTES_MAX: u64 = 1024 * 1024;
 
+/// Header additions, and as many removals, of one level of a route configuration; as in Envoy.
+pub const EDITS_PER_LEVEL_MAX: usize = 1000;
+/// Bytes that the additions of one level may come to in one message.
+pub const EDIT_BYTES_MAX: usize = HEAD_BYTES_MAX;
+/// Bytes of a text that a matcher looks for inside a value.
+pub const MATCH_TEXT_BYTES_MAX: usize = 1024;
+/// Bytes of a format string, and of a JSON format with all its fields.
+pub const FORMAT_BYTES_MAX: usize = 64 * 1024;
+/// Levels of objects and lists in a JSON format.
+pub const FORMAT_DEPTH_MAX: usize = 16;
+
 /// Connections of one worker, both sides; also bounds slab slots.
 pub const CONNECTIONS_PER_WORKER: usize = 1 << 17;
 

@@ -84,7 +84,7 @@ pub struct RouteMatch {
     pub fraction: Option<Fraction>,
 }
 
-/// Path specifier. All but the prefix match the path without the query.
+/// Path specifier. All match the path without the query.
 #[derive(Clone, Debug)]
 pub enum PathMatch {
     /// `prefix`: plain bytes.
