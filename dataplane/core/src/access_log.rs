@@ -150,7 +150,11 @@ pub struct LogQueue {
 impl LogQueue {
     /// A queue of at most `limit` bytes of lines.
     pub fn new(limit: usize) -> Self {
-        Self { bytes: Vec::new(), lines: Vec::new(), limit }
+        Self {
+            bytes: Vec::new(),
+            lines: Vec::new(),
+            limit,
+        }
     }
 
     /// Adds one line; false if there was no room for it.

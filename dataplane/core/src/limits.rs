@@ -77,3 +77,16 @@ pub const SPARE_EXCHANGE_BYTES_MAX: usize = 16 * 1024;
 pub const FLUSH_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long an idle connection stays open when draining: a request may already be on its way.
 pub const DRAIN_IDLE_GRACE: Duration = Duration::from_millis(500);
+
+/// Endpoints of one worker, those included that left the configuration and are still in use.
+pub const ENDPOINTS_PER_WORKER: usize = 1 << 20;
+/// Idle upstream connections of one worker to one endpoint.
+pub const IDLE_PER_ENDPOINT_MAX: usize = 4096;
+/// Idle upstream connections of one worker.
+pub const IDLE_PER_WORKER_MAX: usize = 1 << 15;
+/// Exchanges of one worker that wait for a connection.
+pub const WAITING_PER_WORKER_MAX: usize = 1 << 16;
+
+const _: () = assert!(IDLE_PER_ENDPOINT_MAX <= IDLE_PER_WORKER_MAX);
+const _: () = assert!(IDLE_PER_WORKER_MAX < CONNECTIONS_PER_WORKER);
+const _: () = assert!(WAITING_PER_WORKER_MAX <= CONNECTIONS_PER_WORKER);

@@ -13,21 +13,12 @@ mod waiting;
 
 use crate::cluster::EndpointKey;
 use crate::event::ConnId;
-use crate::limits::CONNECTIONS_PER_WORKER;
+use crate::limits::{CONNECTIONS_PER_WORKER, IDLE_PER_ENDPOINT_MAX, IDLE_PER_WORKER_MAX};
 
 pub(crate) use waiting::{Line, LineId, Queue};
 pub use waiting::{Ticket, Waiting};
 
 const NONE: u32 = u32::MAX;
-
-/// Endpoints of one worker, those included that left the configuration and are still in use.
-pub(crate) const ENDPOINTS_PER_WORKER: usize = 1 << 20;
-/// Idle upstream connections of one worker to one endpoint.
-pub(crate) const IDLE_PER_ENDPOINT_MAX: usize = 4096;
-/// Idle upstream connections of one worker.
-pub(crate) const IDLE_PER_WORKER_MAX: usize = 1 << 15;
-/// Exchanges of one worker that wait for a connection.
-pub(crate) const WAITING_PER_WORKER_MAX: usize = 1 << 16;
 
 /// All idle upstream connections of a worker.
 #[derive(Debug, Default)]

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::config::{ClusterId, Endpoint, EndpointId};
-use crate::pool::ENDPOINTS_PER_WORKER;
+use crate::limits::ENDPOINTS_PER_WORKER;
 use crate::slab::{Key, Slab};
 
 /// An endpoint of this worker. Equal only if slot and generation are.

@@ -1,9 +1,8 @@
 //! Exchanges that wait for a connection of a cluster, first come first served.
 
 use crate::config::ClusterId;
+use crate::limits::WAITING_PER_WORKER_MAX;
 use crate::slab::{Key, Slab};
-
-use super::WAITING_PER_WORKER_MAX;
 
 /// The engine's number of an exchange that waits; means nothing here.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
