@@ -28,6 +28,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     compiler.include_source_info(true);
     prost_build::Config::new()
         .enable_type_names()
+        // Equal messages have equal bytes.
+        .btree_map(["."])
         .include_file("all.rs")
         .compile_fds(compiler.file_descriptor_set())?;
     Ok(())
