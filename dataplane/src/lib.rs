@@ -7,4 +7,5 @@
 
 pub mod admin;
 pub mod notify;
+pub mod bootstrap;
 pub mod telemetry;
