@@ -6,6 +6,6 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
-pub mod notify;
 pub mod bootstrap;
+pub mod notify;
 pub mod telemetry;

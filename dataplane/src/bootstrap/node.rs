@@ -1,6 +1,7 @@
 //! A file as a tree of texts with their places: what it says, not yet what it means.
 //!
-//! Plain scalars keep their text, since the kind of the field decides what `on`, `010` or `1.10` is.
+//! Plain scalars keep their text, since the kind of the field decides what `on`, `010` and `1.10`
+//! are.
 
 use std::sync::Arc;
 

@@ -207,7 +207,8 @@ fn several_members_of_a_oneof_are_refused() {
     check(
         "layered_runtime: {layers: [{name: a, static_layer: {}}]}\nstatic_resources:\n  \
          listeners:\n  - access_log:\n    - typed_config:\n        \
-         \"@type\": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog\n        \
+         \"@type\": type.googleapis.com/envoy.extensions.access_loggers.file.v3.\
+         FileAccessLog\n        \
          format: a\n        log_format: {}\n        json_format: ~\n",
         "b.yaml:8:9: static_resources.listeners[0].access_log[0].typed_config.log_format: excludes \
          `format`, which is set too; keep one of `format`, `json_format`, `typed_json_format`, \
@@ -247,13 +248,15 @@ fn extensions_are_known_by_their_type() {
     );
     check(
         "{'@type': type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAcessLog}",
-        "b.yaml:5:31: PATH.@type: no extension has options of type `envoy.extensions.access_loggers.file.v3.\
+        "b.yaml:5:31: PATH.@type: no extension has options of type \
+         `envoy.extensions.access_loggers.file.v3.\
          FileAcessLog`; did you mean \
          `envoy.extensions.access_loggers.file.v3.FileAccessLog`?",
     );
     check(
         "{'@type': type.googleapis.com/google.protobuf.Struct, value: {}}",
-        "b.yaml:5:31: PATH.@type: no extension has options of type `google.protobuf.Struct`; check its spelling",
+        "b.yaml:5:31: PATH.@type: no extension has options of type \
+         `google.protobuf.Struct`; check its spelling",
     );
     check(
         "{'@type': type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog, \
@@ -313,7 +316,8 @@ fn texts_that_are_no_yaml_are_refused() {
 #[test]
 fn aliases_and_merges_are_followed_within_bounds() {
     let file = loaded(
-        "static_resources:\n  clusters:\n  - &a {name: a, connect_timeout: 1s}\n  - {<<: *a, name: b}\n",
+        "static_resources:\n  clusters:\n  - &a {name: a, connect_timeout: 1s}\n  \
+         - {<<: *a, name: b}\n",
     );
     let clusters = file.bootstrap.static_resources.expect("set").clusters;
     assert_eq!(clusters[1].name, "b");
