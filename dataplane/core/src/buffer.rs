@@ -231,6 +231,7 @@ impl fmt::Debug for Buffer {
 ///
 /// Buffers are made on demand up to `limit`; after that [`BufferPool::take`] returns `None` and the
 /// caller waits or refuses.
+#[derive(Debug)]
 pub struct BufferPool {
     free: Vec<Buffer>,
     payload: usize,

@@ -4,6 +4,7 @@
 //! written anew. No raw byte of a head reaches the other side.
 
 pub mod authority;
+pub mod forwarded;
 pub mod h1;
 pub mod hop;
 pub mod path;

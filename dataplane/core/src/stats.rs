@@ -311,6 +311,27 @@ family! {
     }
 }
 
+/// Families that count responses by the class of their status.
+macro_rules! counts_status {
+    ($($name:ident)*) => {$(
+        impl $name {
+            /// Counts a response by the class of its status; 0 stands for no response.
+            pub fn count_status(&self, status: u16) {
+                match status / 100 {
+                    0 => {}
+                    1 => self.status_1xx.add(1),
+                    2 => self.status_2xx.add(1),
+                    3 => self.status_3xx.add(1),
+                    4 => self.status_4xx.add(1),
+                    _ => self.status_5xx.add(1),
+                }
+            }
+        }
+    )*};
+}
+
+counts_status! { ListenerCounters ClusterCounters RouteCounters }
+
 /// Per listener: counters and the request duration.
 #[derive(Debug, Default)]
 pub struct ListenerStats {

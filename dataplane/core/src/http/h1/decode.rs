@@ -17,7 +17,7 @@ use crate::http::{
 use crate::limits;
 
 /// What a request head says about the message around it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct RequestFraming {
     /// The body that follows.
     pub body: BodyLength,

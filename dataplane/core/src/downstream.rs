@@ -1,0 +1,514 @@
+//! SPINE 2: one client connection, from accept to close.
+//!
+//! ```text
+//!            first byte           head complete            response and request complete
+//!   Idle ───────────────► Head ─────────────► Exchange ───────────────────────► Idle
+//!     │ idle timeout        │ too slow, too     │ 101                │ last one
+//!     │ drain               │ large, malformed  ▼                    ▼
+//!     │                     └──────────────►  Tunnel ────────────► Flush ──► Linger ──► closed
+//!     └──────────────────────────────────────────────────────────────────────────────► closed
+//! ```
+//!
+//! `Flush` waits until everything queued has left, `Linger` until the client has closed too or
+//! `delayed_close_timeout` has passed: closing at once would reset the answer away (C01).
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::accept::{ConnectionBudget, Refused};
+use crate::buffer::Buffer;
+use crate::config::ListenerId;
+use crate::engine::Engine;
+use crate::event::{Close, ConnId, Incoming, Op, Time};
+use crate::generation::Held;
+use crate::http::Refusal;
+use crate::http::h1::{HeadLimits, HeadScanner};
+use crate::limits;
+use crate::link::{Connection, Link};
+use crate::slab::Key;
+use crate::stats::{ListenerStats, PerWorker};
+
+/// What a client connection awaits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Phase {
+    /// The first byte of a request.
+    Idle,
+    /// The rest of a request head.
+    Head,
+    /// The end of its exchange.
+    Exchange,
+    /// Bytes both ways, until both sides have ended.
+    Tunnel,
+    /// The last queued byte to leave.
+    Flush,
+    /// The client to close.
+    Linger,
+}
+
+/// One client connection.
+#[derive(Debug)]
+pub(crate) struct Downstream {
+    pub(crate) link: Link,
+    pub(crate) phase: Phase,
+    pub(crate) listener: ListenerId,
+    pub(crate) remote: SocketAddr,
+    pub(crate) local: SocketAddr,
+    /// Number of the connection in this process.
+    pub(crate) number: u64,
+    /// Requests so far.
+    pub(crate) requests: u32,
+    /// Position in the head that is being received.
+    scanner: HeadScanner,
+    /// Received bytes that cannot be parsed yet.
+    pub(crate) ahead: Vec<u8>,
+    /// The configuration that the present request is served by.
+    pub(crate) held: Option<Held>,
+    pub(crate) exchange: Option<Key>,
+    pub(crate) opened: Time,
+    /// First byte of the head that is being received.
+    head_start: Time,
+    head_start_wall: u64,
+    delayed_close: Duration,
+    lingered: u64,
+    budget: Arc<ConnectionBudget>,
+    pub(crate) stats: Arc<PerWorker<ListenerStats>>,
+}
+
+/// Where the bytes of a complete head are.
+#[derive(Debug)]
+pub(crate) enum HeadBytes {
+    /// At the front of a received buffer.
+    Received(Buffer),
+    /// Gathered from several.
+    Gathered(Vec<u8>),
+}
+
+/// When a head began.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HeadStart {
+    pub(crate) time: Time,
+    pub(crate) wall: u64,
+}
+
+impl Engine {
+    pub(crate) fn accept(
+        &mut self,
+        id: ListenerId,
+        incoming: Incoming,
+        remote: SocketAddr,
+        local: SocketAddr,
+    ) {
+        let current = self.generations.current().clone();
+        let Some(listener) = current.listener(id) else {
+            return self.ops.push_back(Op::Refuse { incoming });
+        };
+        let counters = &listener.stats.of(self.worker).counters;
+        if let Err(refused) = listener.connections.acquire() {
+            match refused {
+                Refused::Listener => counters.refused_limit.add(1),
+                Refused::Process => counters.refused_process_limit.add(1),
+            }
+            return self.ops.push_back(Op::Refuse { incoming });
+        }
+        self.accepted += 1;
+        let number = (u64::from(self.worker.0) << 48) | self.accepted;
+        let opened = self.now.time;
+        let key = self.connections.insert_with(|key| {
+            Connection::Downstream(Downstream {
+                link: Link::new(key.into(), listener.buffer_limit),
+                phase: Phase::Idle,
+                listener: id,
+                remote,
+                local,
+                number,
+                requests: 0,
+                scanner: HeadScanner::request(),
+                ahead: Vec::new(),
+                held: None,
+                exchange: None,
+                opened,
+                head_start: opened,
+                head_start_wall: 0,
+                delayed_close: listener.http.delayed_close_timeout,
+                lingered: 0,
+                budget: listener.connections.clone(),
+                stats: listener.stats.clone(),
+            })
+        });
+        let Some(key) = key else {
+            listener.connections.release();
+            counters.refused_exhausted.add(1);
+            return self.ops.push_back(Op::Refuse { incoming });
+        };
+        counters.connections.add(1);
+        counters.connections_active.up();
+        self.ops.push_back(Op::Adopt {
+            incoming,
+            conn: key.into(),
+        });
+        self.await_request(key.into());
+    }
+
+    pub(crate) fn accept_failed(&mut self, id: ListenerId) {
+        if let Some(listener) = self.generations.current().listener(id) {
+            listener
+                .stats
+                .of(self.worker)
+                .counters
+                .accept_failures
+                .add(1);
+        }
+    }
+
+    pub(crate) fn downstream(&self, id: ConnId) -> Option<&Downstream> {
+        match self.connections.find(id.into())? {
+            Connection::Downstream(downstream) => Some(downstream),
+            Connection::Upstream(_) => None,
+        }
+    }
+
+    pub(crate) fn downstream_mut(&mut self, id: ConnId) -> Option<&mut Downstream> {
+        match self.connections.find_mut(id.into())? {
+            Connection::Downstream(downstream) => Some(downstream),
+            Connection::Upstream(_) => None,
+        }
+    }
+
+    pub(crate) fn downstream_received(&mut self, id: ConnId, buffer: Buffer) {
+        let worker = self.worker;
+        let Some(downstream) = self.downstream_mut(id) else {
+            return self.buffers.give(buffer);
+        };
+        let received = buffer.len() as u64;
+        downstream
+            .stats
+            .of(worker)
+            .counters
+            .bytes_received
+            .add(received);
+        match downstream.phase {
+            Phase::Idle => {
+                self.begin_head(id);
+                self.head_received(id, buffer);
+            }
+            Phase::Head => self.head_received(id, buffer),
+            Phase::Exchange => self.request_received(id, buffer),
+            Phase::Tunnel => self.tunnel_from_downstream(id, buffer),
+            Phase::Flush | Phase::Linger => {
+                downstream.lingered += received;
+                let too_much = downstream.lingered > limits::LINGER_BYTES_MAX;
+                self.buffers.give(buffer);
+                if too_much {
+                    self.close(id, Close::Reset);
+                }
+            }
+        }
+    }
+
+    /// Keeps a copy of bytes that cannot be parsed yet; closes the connection if there is no room left.
+    pub(crate) fn keep_ahead(&mut self, id: ConnId, bytes: &[u8]) -> bool {
+        if bytes.is_empty() {
+            return true;
+        }
+        if self.ahead_bytes + bytes.len() > limits::AHEAD_BYTES_PER_WORKER {
+            return false;
+        }
+        let Some(downstream) = self.downstream_mut(id) else {
+            return false;
+        };
+        downstream.ahead.extend_from_slice(bytes);
+        self.ahead_bytes += bytes.len();
+        true
+    }
+
+    pub(crate) fn take_ahead(&mut self, id: ConnId) -> Vec<u8> {
+        let ahead = self
+            .downstream_mut(id)
+            .map(|downstream| std::mem::take(&mut downstream.ahead));
+        let ahead = ahead.unwrap_or_default();
+        self.ahead_bytes -= ahead.len();
+        ahead
+    }
+
+    /// The first byte of a head is there: the configuration of this moment serves the request.
+    fn begin_head(&mut self, id: ConnId) {
+        let (now, current) = (self.now, self.generations.current().clone());
+        let Some(downstream) = self.downstream_mut(id) else {
+            return;
+        };
+        downstream.phase = Phase::Head;
+        downstream.scanner = HeadScanner::request();
+        downstream.head_start = now.time;
+        downstream.head_start_wall = now.wall;
+        let listener = downstream.listener;
+        let timeout = current
+            .listener(listener)
+            .and_then(|listener| listener.http.head_timeout);
+        downstream.held = Some(current);
+        match timeout {
+            Some(timeout) => self.arm(id, now.time.after(timeout)),
+            None => self.disarm(id),
+        }
+    }
+
+    fn head_received(&mut self, id: ConnId, buffer: Buffer) {
+        let gathered = self
+            .downstream(id)
+            .is_some_and(|downstream| !downstream.ahead.is_empty());
+        if !gathered {
+            match self.scan_head(id, Some(buffer.as_slice())) {
+                Ok(Some(len)) => self.begin_exchange(id, HeadBytes::Received(buffer), Ok(len)),
+                Err(refusal) => self.begin_exchange(id, HeadBytes::Received(buffer), Err(refusal)),
+                Ok(None) => {
+                    let kept = self.keep_ahead(id, buffer.as_slice());
+                    self.buffers.give(buffer);
+                    if !kept {
+                        self.close(id, Close::Reset);
+                    }
+                }
+            }
+            return;
+        }
+        let kept = self.keep_ahead(id, buffer.as_slice());
+        self.buffers.give(buffer);
+        if kept {
+            self.parse_ahead(id)
+        } else {
+            self.close(id, Close::Reset)
+        }
+    }
+
+    /// Looks for the end of the head in what was gathered.
+    fn parse_ahead(&mut self, id: ConnId) {
+        let found = self.scan_head(id, None);
+        if let Ok(None) = found {
+            return;
+        }
+        let ahead = self.take_ahead(id);
+        self.begin_exchange(
+            id,
+            HeadBytes::Gathered(ahead),
+            found.map(|len| len.unwrap_or(0)),
+        );
+    }
+
+    /// Scans `bytes`, or what was gathered.
+    fn scan_head(&mut self, id: ConnId, bytes: Option<&[u8]>) -> Result<Option<usize>, Refusal> {
+        let Some(Connection::Downstream(downstream)) = self.connections.find_mut(id.into()) else {
+            return Ok(None);
+        };
+        let listener = downstream
+            .held
+            .as_ref()
+            .and_then(|held| held.listener(downstream.listener));
+        let limits = match listener {
+            Some(listener) => listener.http.decode.limits(),
+            None => HeadLimits::default(),
+        };
+        downstream
+            .scanner
+            .scan(bytes.unwrap_or(&downstream.ahead), &limits)
+    }
+
+    pub(crate) fn head_start(&self, id: ConnId) -> HeadStart {
+        match self.downstream(id) {
+            Some(downstream) => HeadStart {
+                time: downstream.head_start,
+                wall: downstream.head_start_wall,
+            },
+            None => HeadStart {
+                time: self.now.time,
+                wall: self.now.wall,
+            },
+        }
+    }
+
+    /// Ready for the next request: bytes in hand are parsed by [`Engine::settle`].
+    pub(crate) fn await_request(&mut self, id: ConnId) {
+        let deadline = self.idle_deadline(id);
+        let Some(downstream) = self.downstream_mut(id) else {
+            return;
+        };
+        downstream.phase = Phase::Idle;
+        downstream.exchange = None;
+        downstream.held = None;
+        let more = !downstream.ahead.is_empty();
+        if downstream.link.ended && !more {
+            return self.close(id, Close::Normal);
+        }
+        self.receive(id, true);
+        self.arm(id, deadline);
+        if more {
+            self.ready.push_back(id);
+        }
+    }
+
+    /// When an idle connection is given up: `idle_timeout`, `max_connection_duration`, or soon if
+    /// draining. Soon is not at once: a request may be on its way already.
+    fn idle_deadline(&self, id: ConnId) -> Time {
+        let now = self.now.time;
+        let Some(downstream) = self.downstream(id) else {
+            return Time::NEVER;
+        };
+        let current = self.generations.current();
+        let Some(listener) = current
+            .listener(downstream.listener)
+            .filter(|_| !self.draining)
+        else {
+            return now.after(limits::DRAIN_IDLE_GRACE);
+        };
+        let idle = listener
+            .http
+            .idle_timeout
+            .map_or(Time::NEVER, |timeout| now.after(timeout));
+        let age = listener.http.connection_duration_max;
+        idle.min(age.map_or(Time::NEVER, |max| downstream.opened.after(max).max(now)))
+    }
+
+    /// Parses a request whose bytes are already here.
+    pub(crate) fn resume(&mut self, id: ConnId) {
+        let idle = self
+            .downstream(id)
+            .is_some_and(|downstream| downstream.phase == Phase::Idle && !downstream.link.closing);
+        if !idle {
+            return;
+        }
+        self.begin_head(id);
+        self.parse_ahead(id);
+        let stuck = self
+            .downstream(id)
+            .is_some_and(|downstream| downstream.phase == Phase::Head && downstream.link.ended);
+        if stuck {
+            self.close(id, Close::Normal);
+        }
+    }
+
+    /// Answers nothing more on this connection: what is queued leaves, then it is closed.
+    pub(crate) fn finish_downstream(&mut self, id: ConnId) {
+        let flush = self.now.time.after(limits::FLUSH_TIMEOUT);
+        let Some(downstream) = self.downstream_mut(id) else {
+            return;
+        };
+        downstream.phase = Phase::Flush;
+        downstream.exchange = None;
+        downstream.held = None;
+        let queued = downstream.link.queued;
+        drop(self.take_ahead(id));
+        self.receive(id, true);
+        self.arm(id, flush);
+        if queued == 0 {
+            self.linger(id);
+        }
+    }
+
+    fn linger(&mut self, id: ConnId) {
+        let Some(downstream) = self.downstream_mut(id) else {
+            return;
+        };
+        downstream.phase = Phase::Linger;
+        let (ended, delay) = (downstream.link.ended, downstream.delayed_close);
+        if ended || delay.is_zero() {
+            return self.close(id, Close::Normal);
+        }
+        self.shutdown(id);
+        let deadline = self.now.time.after(delay);
+        self.arm(id, deadline);
+    }
+
+    /// Idle connections that `which` names are given up soon; the others learn it with their response.
+    pub(crate) fn close_idle_downstreams(&mut self, which: impl Fn(&Downstream) -> bool) {
+        let idle: Vec<ConnId> = self
+            .connections
+            .iter()
+            .filter_map(|connection| match connection {
+                Connection::Downstream(downstream)
+                    if downstream.phase == Phase::Idle
+                        && !downstream.link.closing
+                        && which(downstream) =>
+                {
+                    Some(downstream.link.id)
+                }
+                _ => None,
+            })
+            .collect();
+        let deadline = self.now.time.after(limits::DRAIN_IDLE_GRACE);
+        for id in idle {
+            self.arm(id, deadline);
+        }
+    }
+
+    pub(crate) fn downstream_sent(&mut self, id: ConnId) {
+        let flush = self.now.time.after(limits::FLUSH_TIMEOUT);
+        let Some(downstream) = self.downstream_mut(id) else {
+            return;
+        };
+        let link = &downstream.link;
+        let (queued, low, blocks) = (link.queued, link.low(), link.blocks);
+        match downstream.phase {
+            Phase::Flush if queued == 0 => self.linger(id),
+            Phase::Flush => self.arm(id, flush),
+            Phase::Exchange | Phase::Tunnel if blocks && queued <= low => {
+                self.response_may_flow(id);
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) fn downstream_ended(&mut self, id: ConnId) {
+        let Some(downstream) = self.downstream_mut(id) else {
+            return;
+        };
+        match downstream.phase {
+            Phase::Idle if downstream.ahead.is_empty() => self.close(id, Close::Normal),
+            Phase::Idle => {}
+            Phase::Head => self.close(id, Close::Normal),
+            Phase::Exchange => self.request_ended(id),
+            Phase::Tunnel => self.tunnel_downstream_ended(id),
+            Phase::Flush => {}
+            Phase::Linger => self.close(id, Close::Normal),
+        }
+    }
+
+    pub(crate) fn downstream_failed(&mut self, id: ConnId) {
+        let exchange = self
+            .downstream(id)
+            .and_then(|downstream| downstream.exchange);
+        self.close(id, Close::Reset);
+        if let Some(exchange) = exchange {
+            self.downstream_gone(exchange);
+        }
+    }
+
+    pub(crate) fn downstream_rang(&mut self, id: ConnId) {
+        let worker = self.worker;
+        let Some(downstream) = self.downstream_mut(id) else {
+            return;
+        };
+        let counters = &downstream.stats.of(worker).counters;
+        match downstream.phase {
+            Phase::Idle => {
+                counters.timeouts_idle.add(1);
+                self.linger(id);
+            }
+            Phase::Head => {
+                counters.timeouts_head.add(1);
+                self.head_too_slow(id);
+            }
+            Phase::Flush => self.close(id, Close::Reset),
+            Phase::Linger => self.close(id, Close::Normal),
+            Phase::Exchange | Phase::Tunnel => {}
+        }
+    }
+
+    pub(crate) fn downstream_closed(&mut self, downstream: Downstream) {
+        self.ahead_bytes -= downstream.ahead.len();
+        downstream.budget.release();
+        downstream
+            .stats
+            .of(self.worker)
+            .counters
+            .connections_active
+            .down();
+    }
+}

@@ -1,0 +1,338 @@
+//! SPINE 1: one core's proxy without I/O. Which connection an event concerns, and what leaves.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::access_log::LogQueue;
+use crate::buffer::BufferPool;
+use crate::chance::Chance;
+use crate::cluster::Clusters;
+use crate::config::{ClusterId, SinkId, Snapshot};
+use crate::date::DateField;
+use crate::event::{ConnId, Event, Now, Op, Time};
+use crate::exchange::{Exchange, ExchangeSlot};
+use crate::generation::Generations;
+use crate::limits;
+use crate::link::Connection;
+use crate::machine::Machine;
+use crate::slab::Slab;
+use crate::stats::{PerWorker, WorkerIndex, WorkerStats};
+use crate::timer::{Owner, Timers};
+
+/// What an engine is made with.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// Which worker this is.
+    pub worker: WorkerIndex,
+    /// How many there are.
+    pub workers: usize,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Bytes that a buffer receives.
+    pub buffer_payload: usize,
+    /// Most buffers.
+    pub buffers_limit: usize,
+    /// Most connections, both sides.
+    pub connections_limit: usize,
+    /// Name of this machine, for `%HOSTNAME%`.
+    pub hostname: Box<str>,
+    /// Counters of the workers.
+    pub stats: Arc<PerWorker<WorkerStats>>,
+}
+
+/// The proxy of one worker. See the crate's documentation for its contract.
+#[derive(Debug)]
+pub struct Engine {
+    pub(crate) worker: WorkerIndex,
+    pub(crate) now: Now,
+    pub(crate) chance: Chance,
+    pub(crate) buffers: BufferPool,
+    pub(crate) ops: VecDeque<Op>,
+    pub(crate) timers: Timers,
+    pub(crate) generations: Generations,
+    pub(crate) retired: Vec<Arc<Snapshot>>,
+    pub(crate) connections: Slab<Connection>,
+    pub(crate) exchanges: Slab<ExchangeSlot>,
+    /// Finished exchanges, kept for their memory.
+    #[allow(clippy::vec_box)] // they move in and out of slots as boxes
+    pub(crate) spare: Vec<Box<Exchange>>,
+    pub(crate) clusters: Clusters,
+    /// Downstreams with bytes of a next request in hand.
+    pub(crate) ready: VecDeque<ConnId>,
+    /// Clusters in which a connection came free.
+    pub(crate) vacancies: VecDeque<ClusterId>,
+    /// Bytes held in `Downstream::ahead` over all connections.
+    pub(crate) ahead_bytes: usize,
+    pub(crate) scratch: Vec<u8>,
+    pub(crate) values: Vec<u8>,
+    pub(crate) date: DateField,
+    pub(crate) log: LogQueue,
+    pub(crate) hostname: Box<str>,
+    pub(crate) stats: Arc<PerWorker<WorkerStats>>,
+    pub(crate) accepted: u64,
+    pub(crate) draining: bool,
+}
+
+impl Engine {
+    /// An engine without configuration: it serves nothing until the first snapshot.
+    pub fn new(options: EngineOptions) -> Self {
+        Self {
+            worker: options.worker,
+            now: Now::default(),
+            chance: Chance::new(options.seed),
+            buffers: BufferPool::new(options.buffer_payload, options.buffers_limit),
+            ops: VecDeque::new(),
+            timers: Timers::default(),
+            generations: Generations::default(),
+            retired: Vec::new(),
+            connections: Slab::new(options.connections_limit),
+            exchanges: Slab::new(options.connections_limit),
+            spare: Vec::new(),
+            clusters: Clusters::new(options.worker, options.workers),
+            ready: VecDeque::new(),
+            vacancies: VecDeque::new(),
+            ahead_bytes: 0,
+            scratch: Vec::with_capacity(4096),
+            values: Vec::with_capacity(1024),
+            date: DateField::default(),
+            log: LogQueue::new(limits::LOG_BYTES_MAX),
+            hostname: options.hostname,
+            stats: options.stats,
+            accepted: 0,
+            draining: false,
+        }
+    }
+
+    /// Generation of the configuration in force.
+    pub fn generation(&self) -> u64 {
+        self.generations.current().generation
+    }
+
+    fn route_event(&mut self, event: Event) {
+        match event {
+            Event::Accepted {
+                listener,
+                incoming,
+                remote,
+                local,
+            } => {
+                self.accept(listener, incoming, remote, local);
+            }
+            Event::AcceptFailed { listener, .. } => self.accept_failed(listener),
+            Event::Connected { conn, result } => self.upstream_connected(conn, result),
+            Event::Received { conn, buffer } => match self.side(conn) {
+                Some(SideOf::Downstream) => self.downstream_received(conn, buffer),
+                Some(SideOf::Upstream) => self.upstream_received(conn, buffer),
+                None => self.buffers.give(buffer),
+            },
+            Event::Sent {
+                conn,
+                bytes,
+                buffer,
+            } => {
+                self.buffers.give(buffer);
+                self.sent(conn, bytes);
+            }
+            Event::End { conn } => self.ended(conn),
+            Event::Failed { conn, fault } => match self.side(conn) {
+                Some(SideOf::Downstream) => self.downstream_failed(conn),
+                Some(SideOf::Upstream) => self.upstream_failed(conn, fault),
+                None => {}
+            },
+            Event::Closed { conn } => self.closed(conn),
+            Event::Snapshot(snapshot) => self.take_snapshot(snapshot),
+            Event::Drain => self.drain(),
+        }
+    }
+
+    /// What kind of connection this is; `None` if it is gone or on its way out.
+    fn side(&self, id: ConnId) -> Option<SideOf> {
+        match self.connections.find(id.into())? {
+            connection if connection.link().closing => None,
+            Connection::Downstream(_) => Some(SideOf::Downstream),
+            Connection::Upstream(_) => Some(SideOf::Upstream),
+        }
+    }
+
+    fn sent(&mut self, id: ConnId, bytes: u32) {
+        let Some(link) = self.link_mut(id) else {
+            return;
+        };
+        link.queued -= bytes;
+        if link.closing {
+            return;
+        }
+        match self.side(id) {
+            Some(SideOf::Downstream) => self.downstream_sent(id),
+            Some(SideOf::Upstream) => self.upstream_sent(id),
+            None => {}
+        }
+    }
+
+    fn ended(&mut self, id: ConnId) {
+        let side = self.side(id);
+        if let Some(link) = self.link_mut(id) {
+            link.ended = true;
+        }
+        match side {
+            Some(SideOf::Downstream) => self.downstream_ended(id),
+            Some(SideOf::Upstream) => self.upstream_ended(id),
+            None => {}
+        }
+    }
+
+    fn closed(&mut self, id: ConnId) {
+        match self.connections.remove(id.into()) {
+            Some(Connection::Downstream(downstream)) => self.downstream_closed(downstream),
+            Some(Connection::Upstream(upstream)) => self.upstream_closed(upstream),
+            None => {}
+        }
+    }
+
+    fn take_snapshot(&mut self, snapshot: Arc<Snapshot>) {
+        let old = self.generations.current().clone();
+        let mut closing = Vec::new();
+        self.clusters.reconcile(&snapshot, &mut closing);
+        self.generations.replace(snapshot);
+        self.refuse_stranded();
+        closing
+            .into_iter()
+            .for_each(|conn| self.close(conn, crate::event::Close::Normal));
+        self.let_listeners_go(&old);
+        self.stats.of(self.worker).counters.snapshots.add(1);
+    }
+
+    /// Listeners that are no longer configured stop accepting; their connections finish and close.
+    fn let_listeners_go(&mut self, old: &Snapshot) {
+        let current = self.generations.current().clone();
+        let gone: Vec<_> = old
+            .listeners
+            .iter()
+            .flatten()
+            .filter(|listener| current.listener(listener.id).is_none())
+            .map(|listener| listener.id)
+            .collect();
+        for &listener in &gone {
+            self.ops.push_back(Op::Unlisten { listener });
+        }
+        if !gone.is_empty() {
+            self.close_idle_downstreams(|downstream| gone.contains(&downstream.listener));
+        }
+    }
+
+    fn drain(&mut self) {
+        if self.draining {
+            return;
+        }
+        self.draining = true;
+        let current = self.generations.current().clone();
+        for listener in current.listeners.iter().flatten() {
+            self.ops.push_back(Op::Unlisten {
+                listener: listener.id,
+            });
+        }
+        self.close_idle_downstreams(|_| true);
+        let mut idle = Vec::new();
+        self.clusters.drain_idle(&mut idle);
+        idle.into_iter()
+            .for_each(|conn| self.close(conn, crate::event::Close::Normal));
+    }
+
+    /// What one event may leave behind: pipelined requests, generations nobody holds.
+    fn settle(&mut self) {
+        loop {
+            if let Some(cluster) = self.vacancies.pop_front() {
+                self.serve_waiting(cluster);
+            } else if let Some(id) = self.ready.pop_front() {
+                self.resume(id);
+            } else {
+                break;
+            }
+        }
+        if self.generations.has_older() {
+            self.retired.extend(self.generations.retire());
+        }
+    }
+
+    fn ring(&mut self, owner: Owner, node: Time) {
+        let now = self.now.time;
+        match owner {
+            Owner::Connection(key) => {
+                let Some(connection) = self.connections.find_mut(key) else {
+                    return;
+                };
+                let alarm = &mut connection.link_mut().alarm;
+                if !self.timers.ring(alarm, owner, node, now) {
+                    return;
+                }
+                match self.side(key.into()) {
+                    Some(SideOf::Downstream) => self.downstream_rang(key.into()),
+                    Some(SideOf::Upstream) => self.upstream_rang(key.into()),
+                    None => {}
+                }
+            }
+            Owner::Exchange(key) => {
+                let Some(slot) = self.exchanges.find_mut(key) else {
+                    return;
+                };
+                let Some(exchange) = slot.as_mut() else {
+                    return;
+                };
+                if self.timers.ring(&mut exchange.alarm, owner, node, now) {
+                    self.exchange_rang(key);
+                }
+            }
+        }
+    }
+}
+
+/// Which kind of connection.
+#[derive(Clone, Copy, Debug)]
+enum SideOf {
+    Downstream,
+    Upstream,
+}
+
+impl Machine for Engine {
+    fn handle(&mut self, event: Event, now: Now) {
+        self.now = now;
+        self.route_event(event);
+        self.settle();
+    }
+
+    fn poll_op(&mut self) -> Option<Op> {
+        self.ops.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Time {
+        self.timers.next()
+    }
+
+    fn handle_timeout(&mut self, now: Now) {
+        self.now = now;
+        while let Some((owner, node)) = self.timers.poll(now.time) {
+            self.ring(owner, node);
+            self.settle();
+        }
+    }
+
+    fn buffers(&mut self) -> &mut BufferPool {
+        &mut self.buffers
+    }
+
+    fn is_drained(&self) -> bool {
+        self.draining && self.connections.is_empty() && self.exchanges.is_empty()
+    }
+
+    fn poll_retired(&mut self) -> Option<Arc<Snapshot>> {
+        self.retired.pop()
+    }
+
+    fn log_pending(&self) -> bool {
+        !self.log.is_empty()
+    }
+
+    fn take_log(&mut self, sink: &mut dyn FnMut(SinkId, &[u8])) {
+        self.log.drain(sink);
+    }
+}

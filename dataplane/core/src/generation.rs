@@ -1,0 +1,71 @@
+//! Configuration generations in use on this worker, counted without atomics.
+//!
+//! A downstream takes hold of the current generation with the first byte of a request head and lets go
+//! when the exchange ends. Old generations travel back to be freed off the data core once nobody holds
+//! them.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::config::Snapshot;
+
+/// A generation somebody holds on to.
+pub type Held = Rc<Arc<Snapshot>>;
+
+/// The current generation and the older ones still held.
+#[derive(Debug, Default)]
+pub struct Generations {
+    current: Held,
+    older: Vec<Held>,
+}
+
+impl Generations {
+    /// The current generation.
+    #[inline]
+    pub fn current(&self) -> &Held {
+        &self.current
+    }
+
+    /// Puts a new generation in place.
+    pub fn replace(&mut self, snapshot: Arc<Snapshot>) {
+        let old = std::mem::replace(&mut self.current, Rc::new(snapshot));
+        self.older.push(old);
+    }
+
+    /// True if an older generation is waiting to be let go.
+    #[inline]
+    pub fn has_older(&self) -> bool {
+        !self.older.is_empty()
+    }
+
+    /// An older generation that nobody holds any more, to be freed elsewhere.
+    pub fn retire(&mut self) -> Option<Arc<Snapshot>> {
+        let index = self
+            .older
+            .iter()
+            .position(|held| Rc::strong_count(held) == 1)?;
+        Rc::into_inner(self.older.swap_remove(index))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_held_generation_is_not_retired() {
+        let mut generations = Generations::default();
+        let held = generations.current().clone();
+        generations.replace(Arc::new(Snapshot {
+            generation: 1,
+            ..Snapshot::default()
+        }));
+        assert!(generations.retire().is_none());
+        drop(held);
+        assert_eq!(
+            generations.retire().map(|snapshot| snapshot.generation),
+            Some(0)
+        );
+        assert!(!generations.has_older());
+    }
+}

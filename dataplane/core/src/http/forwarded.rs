@@ -1,0 +1,224 @@
+//! Who the client is, and what a request says about the way it came: `x-forwarded-*`,
+//! `x-request-id`, `via` (N08, N09).
+//!
+//! What an untrusted client claims about itself is taken away before anything looks at it.
+
+use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
+
+use super::{Fields, HeaderId, RequestHead};
+use crate::chance::Chance;
+use crate::config::listener::{Forwarded, Http, RequestId};
+
+/// Makes the fields true and returns the address of the client.
+pub fn apply(
+    http: &Http,
+    head: &mut RequestHead,
+    remote: SocketAddr,
+    local: SocketAddr,
+    chance: &mut Chance,
+) -> SocketAddr {
+    let options = http.forwarded;
+    let trusts_peer = !options.use_remote_address || options.trusted_hops > 0;
+    if !trusts_peer {
+        strip_untrusted(&mut head.fields);
+    }
+    let client = client_address(&head.fields, options, remote);
+    if options.use_remote_address {
+        append_remote(&mut head.fields, options, remote);
+    }
+    let scheme = if head.secure { "https" } else { "http" };
+    if !trusts_peer || head.fields.value(HeaderId::XForwardedProto).is_none() {
+        head.fields
+            .set(HeaderId::XForwardedProto, scheme.as_bytes());
+    }
+    if options.append_port && head.fields.value(HeaderId::XForwardedPort).is_none() {
+        let mut text = Vec::with_capacity(5);
+        // Writing to a Vec cannot fail.
+        let _ = write!(text, "{}", local.port());
+        head.fields.push_known(HeaderId::XForwardedPort, &text);
+    }
+    set_request_id(&mut head.fields, http.request_id, trusts_peer, chance);
+    if !http.via.is_empty() {
+        head.fields.push_known(HeaderId::Via, http.via.as_bytes());
+    }
+    client
+}
+
+/// What only a trusted neighbour may say.
+fn strip_untrusted(fields: &mut Fields) {
+    fields.remove_if(|id, name, _| match id {
+        HeaderId::XForwardedProto
+        | HeaderId::XForwardedHost
+        | HeaderId::XForwardedPort
+        | HeaderId::XRealIp => true,
+        _ => name.starts_with(b"x-envoy-") || name.starts_with(b"x-penstock-"),
+    });
+}
+
+/// The entry of `x-forwarded-for` that the trusted hops vouch for, else the connection's address. An
+/// entry that is no address ends the walk (N09).
+fn client_address(fields: &Fields, options: Forwarded, remote: SocketAddr) -> SocketAddr {
+    // With use_remote_address the connection itself counts as the first hop.
+    let skip = match (options.use_remote_address, options.trusted_hops) {
+        (true, 0) => return remote,
+        (true, hops) => hops - 1,
+        (false, hops) => hops,
+    };
+    let mut client = remote;
+    for (index, value) in (0..).zip(values_from_the_right(fields)) {
+        let Some(address) = parse_address(value) else {
+            break;
+        };
+        client = SocketAddr::new(address, 0);
+        if index == skip {
+            break;
+        }
+    }
+    client
+}
+
+fn values_from_the_right(fields: &Fields) -> impl Iterator<Item = &[u8]> {
+    fields
+        .list()
+        .iter()
+        .rev()
+        .filter(|field| field.id == HeaderId::XForwardedFor)
+        .flat_map(|field| fields.text(field.value).rsplit(|&byte| byte == b','))
+}
+
+fn parse_address(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text).ok()?.trim_matches([' ', '\t']);
+    let plain = text.parse::<IpAddr>().ok();
+    plain.or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))
+}
+
+fn append_remote(fields: &mut Fields, options: Forwarded, remote: SocketAddr) {
+    if options.skip_append {
+        return;
+    }
+    let mut text = Vec::with_capacity(48);
+    for value in fields.values_by_name(b"x-forwarded-for") {
+        text.extend_from_slice(value);
+        text.extend_from_slice(b",");
+    }
+    // Writing to a Vec cannot fail.
+    let _ = write!(text, "{}", remote.ip());
+    fields.set(HeaderId::XForwardedFor, &text);
+}
+
+fn set_request_id(fields: &mut Fields, options: RequestId, trusted: bool, chance: &mut Chance) {
+    let known = fields.value(HeaderId::XRequestId).is_some();
+    let keeps = known && (trusted || options.preserve_external);
+    if options.generate && !keeps {
+        fields.set(HeaderId::XRequestId, &random_uuid(chance));
+    }
+}
+
+/// A version 4 UUID (RFC 9562 section 5.4).
+fn random_uuid(chance: &mut Chance) -> [u8; 36] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let (mut high, mut low) = (chance.bits(), chance.bits());
+    high = (high & !0xf000) | 0x4000;
+    low = (low & !(0b11 << 62)) | (0b10 << 62);
+    let bits = (u128::from(high) << 64) | u128::from(low);
+    let mut text = [b'-'; 36];
+    let mut shift = 128;
+    for (index, byte) in text.iter_mut().enumerate() {
+        if !matches!(index, 8 | 13 | 18 | 23) {
+            shift -= 4;
+            *byte = DIGITS[(bits >> shift) as usize & 15];
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EDGE: Forwarded = Forwarded {
+        use_remote_address: true,
+        trusted_hops: 0,
+        skip_append: false,
+        append_port: false,
+    };
+
+    fn remote() -> SocketAddr {
+        "192.0.2.7:4711".parse().unwrap()
+    }
+
+    fn client(chain: &[&str], options: Forwarded) -> String {
+        let mut fields = Fields::default();
+        chain
+            .iter()
+            .for_each(|value| fields.push(b"x-forwarded-for", value.as_bytes()));
+        client_address(&fields, options, remote()).ip().to_string()
+    }
+
+    #[test]
+    fn n09_the_client_is_the_rightmost_entry_behind_the_trusted_hops() {
+        let behind_one = Forwarded {
+            trusted_hops: 1,
+            ..EDGE
+        };
+        let behind_two = Forwarded {
+            trusted_hops: 2,
+            ..EDGE
+        };
+        let inner = Forwarded {
+            use_remote_address: false,
+            ..EDGE
+        };
+        assert_eq!(client(&["1.1.1.1"], EDGE), "192.0.2.7");
+        assert_eq!(client(&["1.1.1.1, 2.2.2.2"], behind_one), "2.2.2.2");
+        assert_eq!(client(&["1.1.1.1, 2.2.2.2"], behind_two), "1.1.1.1");
+        assert_eq!(client(&["1.1.1.1", "2.2.2.2"], behind_two), "1.1.1.1");
+        assert_eq!(client(&["1.1.1.1, 2.2.2.2"], inner), "2.2.2.2");
+        assert_eq!(
+            client(&["1.1.1.1, nonsense, 2.2.2.2"], behind_two),
+            "2.2.2.2"
+        );
+        assert_eq!(client(&[], behind_one), "192.0.2.7");
+        assert_eq!(client(&["[2001:db8::1]:80"], behind_one), "2001:db8::1");
+    }
+
+    #[test]
+    fn n08_claims_of_an_untrusted_client_are_taken_away() {
+        let mut fields = Fields::default();
+        for name in [
+            "x-forwarded-proto",
+            "x-real-ip",
+            "x-envoy-internal",
+            "x-penstock-a",
+            "x-a",
+        ] {
+            fields.push(name.as_bytes(), b"1");
+        }
+        strip_untrusted(&mut fields);
+        assert_eq!(
+            fields.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+            [b"x-a"]
+        );
+    }
+
+    #[test]
+    fn appends_to_the_chain_in_one_field() {
+        let mut fields = Fields::default();
+        fields.push(b"x-forwarded-for", b"1.1.1.1");
+        fields.push(b"x-forwarded-for", b"2.2.2.2");
+        append_remote(&mut fields, EDGE, remote());
+        assert_eq!(
+            fields.value(HeaderId::XForwardedFor),
+            Some(&b"1.1.1.1,2.2.2.2,192.0.2.7"[..])
+        );
+    }
+
+    #[test]
+    fn request_ids_are_uuids_of_version_4() {
+        let text = random_uuid(&mut Chance::new(1));
+        assert_eq!((text[8], text[14]), (b'-', b'4'));
+        assert!(matches!(text[19], b'8' | b'9' | b'a' | b'b'));
+        assert_ne!(text, random_uuid(&mut Chance::new(2)));
+    }
+}
