@@ -1,0 +1,129 @@
+//! What moves bytes for a worker: the [`Driver`] trait, and the choice between drivers, made once.
+//!
+//! A driver is polled: [`Driver::wait`] submits and waits, [`Driver::poll_event`] yields what happened,
+//! [`Driver::handle_op`] takes what is to happen. What both drivers promise beyond the contract in
+//! `penstock_core::event`:
+//!
+//! - `Connected` with an error and `Failed` leave the connection to be closed by `Op::Close`, which is
+//!   answered by `Closed` also for a connection that the driver does not know.
+//! - Bytes that arrived before a reset are delivered before `Failed`, as far as the kernel still has them,
+//!   also if a send met the reset first (an origin that answers early and closes).
+//! - After `Failed` or `End`, no `Received` follows; after `Failed`, segments stay queued until `Close`.
+//! - Without free buffers a receive waits, in the order of arrival, until buffers came back.
+
+pub mod epoll;
+mod errors;
+mod segments;
+
+use std::fmt;
+use std::io;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use fastpath_sys::wake::Wake;
+use penstock_core::buffer::BufferPool;
+use penstock_core::config::ListenerId;
+use penstock_core::event::{Event, Op, Time};
+use penstock_core::limits::BUFFERS_RESERVED;
+use penstock_core::stats::{PerWorker, WorkerCounters, WorkerIndex, WorkerStats};
+
+use crate::listen::ListenSocket;
+
+/// Moves bytes for one worker. Lives and dies on the worker's thread.
+pub trait Driver {
+    /// Submits what is queued, then waits until there is an event, the bell rings or `until` has come.
+    /// Does not wait if an event is there already. An error ends the worker.
+    fn wait(&mut self, pool: &mut BufferPool, now: Time, until: Time) -> io::Result<()>;
+
+    /// The next event, if there is one.
+    fn poll_event(&mut self, pool: &mut BufferPool) -> Option<Event>;
+
+    /// Carries out an operation, or queues it until the next wait.
+    fn handle_op(&mut self, op: Op, pool: &mut BufferPool);
+
+    /// Accepts connections from one more socket.
+    fn listen(&mut self, socket: ListenSocket);
+
+    /// Closes the sockets of a listener; connections that wait in their backlogs are taken before.
+    fn unlisten(&mut self, listener: ListenerId);
+}
+
+/// What every driver gets.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The worker it serves.
+    pub worker: WorkerIndex,
+    /// Rings when the mailbox has something.
+    pub bell: Arc<Wake>,
+    /// The counters of all workers.
+    pub stats: Arc<PerWorker<WorkerStats>>,
+}
+
+impl Setup {
+    fn counters(&self) -> &WorkerCounters {
+        &self.stats.of(self.worker).counters
+    }
+}
+
+/// Which driver is wanted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Preference {
+    /// io_uring if it works here, else epoll.
+    #[default]
+    Auto,
+    /// io_uring or nothing.
+    Uring,
+    /// epoll.
+    Epoll,
+}
+
+impl FromStr for Preference {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Preference::Auto),
+            "uring" => Ok(Preference::Uring),
+            "epoll" => Ok(Preference::Epoll),
+            other => Err(format!(
+                "unknown driver `{other}`: choose auto, uring or epoll"
+            )),
+        }
+    }
+}
+
+/// The driver that was chosen.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Choice {
+    /// epoll, and why.
+    Epoll {
+        /// For the start-up log.
+        reason: String,
+    },
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Choice::Epoll { reason } => write!(f, "epoll ({reason})"),
+        }
+    }
+}
+
+/// Buffers that drivers leave in the pool for what the machine writes itself (heads, local replies).
+fn reserve(pool: &BufferPool) -> usize {
+    (BUFFERS_RESERVED / 2).min(pool.limit() / 4)
+}
+
+/// Decides for all workers; an error says why the driver that was asked for does not work here.
+pub fn choose(preference: Preference) -> Result<Choice, String> {
+    match preference {
+        Preference::Epoll => Ok(Choice::Epoll {
+            reason: "as asked for".to_owned(),
+        }),
+        Preference::Auto => Ok(Choice::Epoll {
+            reason: "the only one built in".to_owned(),
+        }),
+        Preference::Uring => Err("io_uring is not built in; use --driver epoll".to_owned()),
+    }
+}

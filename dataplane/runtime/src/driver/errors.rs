@@ -1,0 +1,36 @@
+//! What an error number means for a connection or a listener.
+
+use std::io;
+
+use fastpath_sys::errno;
+use penstock_core::event::IoFault;
+
+/// The fault that the core is told.
+pub(super) fn fault(error: &io::Error) -> IoFault {
+    fault_of(error.raw_os_error().unwrap_or(0))
+}
+
+/// The same from the number.
+pub(super) fn fault_of(number: i32) -> IoFault {
+    match number {
+        errno::ECONNREFUSED => IoFault::Refused,
+        errno::ECONNRESET | errno::EPIPE => IoFault::Reset,
+        errno::ETIMEDOUT => IoFault::TimedOut,
+        errno::ENETUNREACH | errno::EHOSTUNREACH | errno::EADDRNOTAVAIL => IoFault::Unreachable,
+        errno::EMFILE | errno::ENFILE | errno::ENOBUFS | errno::ENOMEM => IoFault::Exhausted,
+        _ => IoFault::Other,
+    }
+}
+
+/// True for errors of one client that an accept call reports (accept(2)): the next call may succeed.
+pub(super) fn concerns_one_client(number: i32) -> bool {
+    matches!(
+        number,
+        errno::ECONNABORTED | errno::EPROTO | errno::EINTR | errno::EPERM | errno::ECANCELED
+    )
+}
+
+/// True if bytes received before the fault may still wait in the socket.
+pub(super) fn leaves_bytes(fault: IoFault) -> bool {
+    matches!(fault, IoFault::Reset | IoFault::TimedOut)
+}
