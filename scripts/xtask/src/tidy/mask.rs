@@ -133,10 +133,7 @@ mod tests {
         check("a /* b /* c */ d */ e", "a                   e");
         check(r#"f("x\"y") g"#, r#"f("    ") g"#);
         check(r##"r#"a"b"# c"##, r##"r#"   "# c"##);
-        check(
-            "'a' 'b: &'static '\\n' '\\''",
-            "    'b: &'static          ",
-        );
+        check("'a' 'b: &'static '\\n' '\\''", "    'b: &'static          ");
         check("for r in r2 { }", "for r in r2 { }");
     }
 }

@@ -1,0 +1,16 @@
+//! Origins, load and measurements around a gateway, over real sockets.
+//!
+//! The demo starts the origin, the end-to-end tests start origin and load, the experiments add the
+//! measurement of CPU time. Everything here checks what it receives: an answer that is wrong in a
+//! single byte is a failure, never a result. Plain threads and epoll; nothing of the gateway's own
+//! code is used, so that both cannot be wrong in the same way.
+
+#![forbid(unsafe_code)]
+
+pub mod cpu;
+pub mod load;
+pub mod origin;
+pub mod pattern;
+
+mod body;
+mod poll;
