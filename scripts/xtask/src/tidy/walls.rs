@@ -19,7 +19,6 @@ const IMPURE: &[&str] = &[
     "UnixStream",
     "std::thread",
     "std::fs",
-    "std::io",
     "std::env",
     "std::process",
     "Instant::now",
