@@ -441,15 +441,17 @@ impl Engine {
         exchange.record.details = reply.details;
         self.release_upstream(exchange, Use::Spoilt);
         if exchange.response_stage == ResponseStage::Head && reply.status != 0 {
-            self.reply(exchange, reply, fault.scope);
+            // What the origin spoils costs the client nothing but this answer.
+            exchange.keep_downstream &=
+                fault.scope == Scope::Exchange || fault.side == Side::Upstream;
+            self.reply(exchange, reply);
         } else {
             self.cut(exchange);
         }
     }
 
     /// Answers by ourselves.
-    fn reply(&mut self, exchange: &mut Exchange, reply: Reply, scope: Scope) {
-        exchange.keep_downstream &= scope == Scope::Exchange;
+    fn reply(&mut self, exchange: &mut Exchange, reply: Reply) {
         let body = reply.body.as_bytes();
         if let Err(cause) = self.answer(exchange, reply.status, reply.details, body) {
             self.count_fault(exchange, Fault::connection(Side::Local, cause));

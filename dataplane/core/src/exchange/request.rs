@@ -192,12 +192,18 @@ impl Engine {
         let few = http
             .requests_per_connection_max
             .is_none_or(|max| downstream.requests < max);
-        let served = self
+        young && few
+    }
+
+    /// Will there be more requests on the client's connection, as far as this worker is concerned?
+    pub(super) fn serves_on(&self, exchange: &Exchange) -> bool {
+        let listening = self
             .generations
             .current()
             .listener(exchange.listener)
             .is_some();
-        young && few && served && !self.draining && !downstream.link.ended
+        let ended = self.link(exchange.downstream).is_none_or(|link| link.ended);
+        listening && !self.draining && !ended
     }
 
     pub(super) fn route(&mut self, exchange: &mut Exchange) -> Result<Step, Fault> {

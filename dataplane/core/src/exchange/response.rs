@@ -236,7 +236,9 @@ impl Engine {
         Ok(())
     }
 
-    fn encode_head(&mut self, exchange: &Exchange) {
+    fn encode_head(&mut self, exchange: &mut Exchange) {
+        // What came true while the exchange ran: a drain, a listener that is gone, a half close.
+        exchange.keep_downstream &= self.serves_on(exchange);
         let connection = match (exchange.keep_downstream, exchange.request.version) {
             (false, _) => ConnectionHeader::Close,
             (true, Version::Http10) => ConnectionHeader::KeepAlive10,

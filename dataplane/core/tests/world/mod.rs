@@ -1,0 +1,366 @@
+//! A scripted world around one engine: clients and origins are names, bytes are strings.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use penstock_core::accept::ConnectionBudget;
+use penstock_core::cluster::{Breakers, Thresholds};
+use penstock_core::config::cluster::{Cluster, Endpoint, Health, Policy};
+use penstock_core::config::listener::{
+    Forwarded, HostOptions, Http, Listener, RequestId, ServerHeader,
+};
+use penstock_core::config::route::{
+    Action, ClusterChoice, Forward, HeaderChanges, HostRewrite, PathMatch, PathRewrite, Route,
+    RouteConfig, RouteMatch, VirtualHost,
+};
+use penstock_core::config::{ClusterId, EndpointId, ListenerId, Snapshot};
+use penstock_core::engine::{Engine, EngineOptions};
+use penstock_core::event::{ConnId, Event, Incoming, IoFault, Now, Op, Time};
+use penstock_core::http::h1::RequestOptions;
+use penstock_core::http::path::PathOptions;
+use penstock_core::machine::Machine;
+use penstock_core::route::RouteTable;
+use penstock_core::stats::{PerWorker, WorkerIndex};
+
+/// How a world differs from the plain one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct WorldOptions {
+    /// Segments are reported as sent only by [`World::release_sent`].
+    pub(crate) keep_sent: bool,
+    /// The listener accepts HTTP/1.0.
+    pub(crate) accept_http10: bool,
+}
+
+/// One engine and what it has done so far.
+pub(crate) struct World {
+    engine: Engine,
+    options: WorldOptions,
+    now: Now,
+    incoming: u32,
+    adopted: Vec<ConnId>,
+    connects: Vec<ConnId>,
+    origins: Vec<ConnId>,
+    sent: HashMap<ConnId, Vec<u8>>,
+    unreported: HashMap<ConnId, Vec<Event>>,
+    receiving: HashMap<ConnId, bool>,
+    closed: Vec<ConnId>,
+    shut: Vec<ConnId>,
+    unlistened: usize,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::with(WorldOptions::default())
+    }
+
+    pub(crate) fn with(options: WorldOptions) -> Self {
+        let engine = Engine::new(EngineOptions {
+            worker: WorkerIndex(0),
+            workers: 1,
+            seed: 1,
+            buffer_payload: 16 * 1024,
+            buffers_limit: 256,
+            connections_limit: 64,
+            hostname: "gateway".into(),
+            stats: Arc::new(PerWorker::new(1)),
+        });
+        let mut world = Self {
+            engine,
+            options,
+            now: Now {
+                time: Time(1),
+                wall: 784_111_777_000_000_000,
+            },
+            incoming: 0,
+            adopted: Vec::new(),
+            connects: Vec::new(),
+            origins: Vec::new(),
+            sent: HashMap::new(),
+            unreported: HashMap::new(),
+            receiving: HashMap::new(),
+            closed: Vec::new(),
+            shut: Vec::new(),
+            unlistened: 0,
+        };
+        world.give(Event::Snapshot(Arc::new(snapshot(options))));
+        world
+    }
+
+    pub(crate) fn accept(&mut self) -> ConnId {
+        self.incoming += 1;
+        self.give(Event::Accepted {
+            listener: ListenerId(0),
+            incoming: Incoming(self.incoming),
+            remote: "192.0.2.1:1000".parse().unwrap(),
+            local: "192.0.2.2:80".parse().unwrap(),
+        });
+        self.adopted.pop().expect("the connection is adopted")
+    }
+
+    pub(crate) fn client_sends(&mut self, conn: ConnId, bytes: &str) {
+        for piece in bytes.as_bytes().chunks(16 * 1024) {
+            let mut buffer = self.engine.buffers().take().expect("a buffer is free");
+            buffer.fill_from(piece);
+            self.give(Event::Received { conn, buffer });
+        }
+    }
+
+    pub(crate) fn origin_sends(&mut self, conn: ConnId, bytes: &str) {
+        self.client_sends(conn, bytes);
+    }
+
+    pub(crate) fn client_ends(&mut self, conn: ConnId) {
+        self.give(Event::End { conn });
+    }
+
+    pub(crate) fn origin_ends(&mut self, conn: ConnId) {
+        self.give(Event::End { conn });
+    }
+
+    /// Connections asked for and not answered.
+    pub(crate) fn connects(&self) -> &[ConnId] {
+        &self.connects
+    }
+
+    /// Lets the connection that was asked for succeed.
+    pub(crate) fn connected(&mut self) -> ConnId {
+        self.try_connected().expect("a connection is asked for")
+    }
+
+    pub(crate) fn try_connected(&mut self) -> Option<ConnId> {
+        let conn = self.connects.pop()?;
+        self.origins.push(conn);
+        let local = "192.0.2.2:2000".parse().unwrap();
+        self.give(Event::Connected {
+            conn,
+            result: Ok(local),
+        });
+        Some(conn)
+    }
+
+    pub(crate) fn last_origin(&self) -> ConnId {
+        *self.origins.last().expect("an origin was connected")
+    }
+
+    pub(crate) fn refuse_connect(&mut self, fault: IoFault) {
+        let conn = self.connects.pop().expect("a connection is asked for");
+        self.give(Event::Connected {
+            conn,
+            result: Err(fault),
+        });
+    }
+
+    /// What was sent on a connection since the last look.
+    pub(crate) fn sent_to(&mut self, conn: ConnId) -> String {
+        String::from_utf8(self.sent.remove(&conn).unwrap_or_default()).expect("text was sent")
+    }
+
+    pub(crate) fn release_sent(&mut self, conn: ConnId) {
+        for event in self.unreported.remove(&conn).unwrap_or_default() {
+            self.give(event);
+        }
+    }
+
+    pub(crate) fn receiving(&self, conn: ConnId) -> Option<bool> {
+        self.receiving.get(&conn).copied()
+    }
+
+    pub(crate) fn closed(&self) -> &[ConnId] {
+        &self.closed
+    }
+
+    pub(crate) fn shut(&self) -> &[ConnId] {
+        &self.shut
+    }
+
+    pub(crate) fn unlistened(&self) -> usize {
+        self.unlistened
+    }
+
+    pub(crate) fn drain(&mut self) {
+        self.give(Event::Drain);
+    }
+
+    pub(crate) fn is_drained(&self) -> bool {
+        self.engine.is_drained()
+    }
+
+    pub(crate) fn buffers_in_use(&mut self) -> usize {
+        self.engine.buffers().in_use()
+    }
+
+    pub(crate) fn next_timeout(&self) -> Time {
+        self.engine.poll_timeout()
+    }
+
+    pub(crate) fn wait_seconds(&mut self, seconds: u64) {
+        let until = self.now.time.after(Duration::from_secs(seconds));
+        while self.engine.poll_timeout() <= until {
+            self.now.time = self.engine.poll_timeout().max(self.now.time);
+            self.engine.handle_timeout(self.now);
+            self.carry_out();
+        }
+        self.now.time = until;
+    }
+
+    fn give(&mut self, event: Event) {
+        self.engine.handle(event, self.now);
+        self.carry_out();
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(op) = self.engine.poll_op() {
+            match op {
+                Op::Adopt { conn, .. } => self.adopted.push(conn),
+                Op::Refuse { .. } => {}
+                Op::Connect { conn, .. } => self.connects.push(conn),
+                Op::Send { conn, segment } => {
+                    self.sent
+                        .entry(conn)
+                        .or_default()
+                        .extend_from_slice(segment.as_slice());
+                    let bytes = segment.len() as u32;
+                    let event = Event::Sent {
+                        conn,
+                        bytes,
+                        buffer: segment,
+                    };
+                    match self.options.keep_sent {
+                        true => self.unreported.entry(conn).or_default().push(event),
+                        false => self.engine.handle(event, self.now),
+                    }
+                }
+                Op::ReceiveOn { conn } => drop(self.receiving.insert(conn, true)),
+                Op::ReceiveOff { conn } => drop(self.receiving.insert(conn, false)),
+                Op::Shutdown { conn } => self.shut.push(conn),
+                Op::Close { conn, .. } => {
+                    self.closed.push(conn);
+                    self.connects.retain(|asked| *asked != conn);
+                    self.engine.handle(Event::Closed { conn }, self.now);
+                }
+                Op::Unlisten { .. } => self.unlistened += 1,
+            }
+        }
+    }
+}
+
+fn snapshot(options: WorldOptions) -> Snapshot {
+    let cluster = Cluster {
+        id: ClusterId(0),
+        name: "origin".into(),
+        policy: Policy::RoundRobin,
+        priorities: vec![vec![Endpoint {
+            id: EndpointId(0),
+            address: SocketAddr::from(([192, 0, 2, 9], 80)),
+            hostname: None,
+            weight: 1,
+            health: Health::Healthy,
+        }]],
+        overprovisioning_percent: 140,
+        panic_percent: 50,
+        connect_timeout: Duration::from_secs(5),
+        idle_timeout: Some(Duration::from_secs(3600)),
+        requests_per_connection_max: None,
+        buffer_limit: 32 * 1024,
+        breakers: Arc::new(Breakers::new(Thresholds::default(), Thresholds::default())),
+        stats: Arc::new(PerWorker::new(1)),
+    };
+    Snapshot {
+        generation: 1,
+        listeners: vec![Some(Arc::new(listener(options)))],
+        clusters: vec![Some(Arc::new(cluster))],
+        cluster_ids: HashMap::new(),
+    }
+}
+
+fn listener(options: WorldOptions) -> Listener {
+    Listener {
+        id: ListenerId(0),
+        name: "main".into(),
+        address: "192.0.2.2:80".parse().unwrap(),
+        connections: Arc::new(ConnectionBudget::new(64, None)),
+        buffer_limit: 32 * 1024,
+        http: Arc::new(http(options)),
+        stats: Arc::new(PerWorker::new(1)),
+    }
+}
+
+fn http(options: WorldOptions) -> Http {
+    Http {
+        stat_prefix: "main".into(),
+        routes: Arc::new(RouteTable::compile(routes()).expect("the table is valid")),
+        access_logs: Vec::new(),
+        decode: RequestOptions {
+            accept_http10: options.accept_http10,
+            ..RequestOptions::default()
+        },
+        path: PathOptions {
+            normalize: true,
+            ..PathOptions::default()
+        },
+        host: HostOptions::default(),
+        forward_trailers: true,
+        head_timeout: Some(Duration::from_secs(10)),
+        request_timeout: None,
+        idle_timeout: Some(Duration::from_secs(60)),
+        stream_idle_timeout: Some(Duration::from_secs(300)),
+        connection_duration_max: None,
+        requests_per_connection_max: None,
+        delayed_close_timeout: Duration::from_secs(1),
+        forwarded: Forwarded {
+            use_remote_address: true,
+            trusted_hops: 0,
+            skip_append: false,
+            append_port: false,
+        },
+        server: ServerHeader::Overwrite("penstock".into()),
+        via: "".into(),
+        request_id: RequestId {
+            generate: true,
+            preserve_external: false,
+            in_response: false,
+        },
+        proxy_continue: false,
+        upgrades: vec!["websocket".into()],
+        suppress_envoy_headers: false,
+    }
+}
+
+fn routes() -> RouteConfig {
+    let forward = Forward {
+        cluster: ClusterChoice::One(ClusterId(0)),
+        not_found_status: 503,
+        path_rewrite: PathRewrite::Keep,
+        host_rewrite: HostRewrite::Keep,
+        append_forwarded_host: false,
+        timeout: Some(Duration::from_secs(15)),
+        idle_timeout: None,
+        upgrades: Vec::new(),
+        high_priority: false,
+    };
+    let route = Route {
+        name: "all".into(),
+        matcher: RouteMatch {
+            path: PathMatch::Prefix("/".into()),
+            case_sensitive: true,
+            headers: Vec::new(),
+            query: Vec::new(),
+            fraction: None,
+        },
+        action: Action::Forward(Box::new(forward)),
+        headers: HeaderChanges::default(),
+        stats: Arc::new(PerWorker::new(1)),
+    };
+    RouteConfig {
+        name: "routes".into(),
+        virtual_hosts: vec![VirtualHost {
+            name: "any".into(),
+            domains: vec!["*".into()],
+            routes: vec![route],
+            ..VirtualHost::default()
+        }],
+        ..RouteConfig::default()
+    }
+}
