@@ -9,3 +9,4 @@ pub mod admin;
 pub mod bootstrap;
 pub mod notify;
 pub mod telemetry;
+pub mod translate;
