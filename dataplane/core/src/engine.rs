@@ -50,7 +50,6 @@ pub struct Engine {
     pub(crate) ops: VecDeque<Op>,
     pub(crate) timers: Timers,
     pub(crate) generations: Generations,
-    pub(crate) retired: Vec<Arc<Snapshot>>,
     pub(crate) connections: Slab<Connection>,
     pub(crate) exchanges: Slab<ExchangeSlot>,
     /// Finished exchanges, kept for their memory.
@@ -84,7 +83,6 @@ impl Engine {
             ops: VecDeque::new(),
             timers: Timers::default(),
             generations: Generations::default(),
-            retired: Vec::new(),
             connections: Slab::new(options.connections_limit),
             exchanges: Slab::new(options.connections_limit),
             spare: Vec::new(),
@@ -250,7 +248,8 @@ impl Engine {
             }
         }
         if self.generations.has_older() {
-            self.retired.extend(self.generations.retire());
+            // The runtime keeps a clone until every worker has let go: this frees nothing here.
+            drop(self.generations.retire());
         }
     }
 
@@ -322,10 +321,6 @@ impl Machine for Engine {
 
     fn is_drained(&self) -> bool {
         self.draining && self.connections.is_empty() && self.exchanges.is_empty()
-    }
-
-    fn poll_retired(&mut self) -> Option<Arc<Snapshot>> {
-        self.retired.pop()
     }
 
     fn log_pending(&self) -> bool {

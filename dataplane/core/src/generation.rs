@@ -1,8 +1,8 @@
 //! Configuration generations in use on this worker, counted without atomics.
 //!
 //! A downstream takes hold of the current generation with the first byte of a request head and lets go
-//! when the exchange ends. Old generations travel back to be freed off the data core once nobody holds
-//! them.
+//! when the exchange ends. Whoever sent a generation keeps a clone of it, so that letting go of the last one here
+//! never frees a configuration on a data core.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ impl Generations {
         !self.older.is_empty()
     }
 
-    /// An older generation that nobody holds any more, to be freed elsewhere.
+    /// An older generation that nobody holds any more.
     pub fn retire(&mut self) -> Option<Arc<Snapshot>> {
         let index = self
             .older

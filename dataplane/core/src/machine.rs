@@ -5,10 +5,8 @@
 //! wall's shape. Every turn of a worker is: events in, the timeout if it is due, then operations
 //! out until there are none.
 
-use std::sync::Arc;
-
 use crate::buffer::BufferPool;
-use crate::config::{SinkId, Snapshot};
+use crate::config::SinkId;
 use crate::event::{Event, Now, Op, Time};
 
 /// A proxy (or anything else) that turns events into operations.
@@ -40,10 +38,5 @@ pub trait Machine {
     /// Hands every finished access-log line, whole and in order, to `write` and forgets it.
     fn take_log(&mut self, write: &mut dyn FnMut(SinkId, &[u8])) {
         let _ = write;
-    }
-
-    /// A configuration that is no longer used, to be freed off the data core. Asked every turn.
-    fn poll_retired(&mut self) -> Option<Arc<Snapshot>> {
-        None
     }
 }
