@@ -1,62 +1,55 @@
 //! Format strings with `%COMMAND(argument):length%` operators, parsed once and written per request.
 //!
-//! One [`Format`] serves access logs and header values; it reads [`Facts`] and nothing else.
+//! One [`Format`] serves access logs and header values; it reads [`Facts`] and nothing else. Bytes that
+//! came from outside are escaped in every log line (O01), and can never end a header value.
+
+mod escape;
+mod json;
+mod operator;
+mod parse;
+mod time;
+mod value;
 
 use crate::access_log::Facts;
+use escape::Escape;
 
-/// A parsed format: literal text and operators.
-#[derive(Debug, Default)]
+pub use json::JsonValue;
+pub use parse::FormatError;
+
+/// A parsed format.
+#[derive(Debug)]
 pub struct Format {
-    pieces: Vec<Piece>,
+    body: Body,
+    absent: Absent,
 }
 
 #[derive(Debug)]
+enum Body {
+    Text(Vec<Piece>),
+    Json(json::Node),
+}
+
+/// Part of a text.
+#[derive(Debug)]
 enum Piece {
     Text(Box<[u8]>),
+    Operator(operator::Operator),
 }
 
-/// Why a format was not understood.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct FormatError {
-    /// Where: a byte offset in the text, after the path of the field for JSON formats.
-    pub place: String,
-    /// What is wrong and what would be right.
-    pub reason: String,
-}
-
-impl std::fmt::Display for FormatError {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "{}: {}", self.place, self.reason)
-    }
-}
-
-impl std::error::Error for FormatError {}
-
-/// A value of a JSON format.
-#[derive(Clone, PartialEq, Debug)]
-pub enum JsonValue {
-    /// Text with operators; a single operator that yields a number stays a number.
-    Text(String),
-    /// Copied.
-    Number(f64),
-    /// Copied.
-    Bool(bool),
-    /// Copied.
-    Null,
-    /// Fields in order.
-    Object(Vec<(String, JsonValue)>),
-    /// Elements in order.
-    List(Vec<JsonValue>),
-}
-
-/// What stands for a value that is not there.
+/// What a log line says where a value is not there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Absent {
     /// `-`, and `null` in JSON.
     #[default]
     Marked,
-    /// Nothing: `omit_empty_values`.
+    /// Nothing, and no such field in JSON: `omit_empty_values`.
     Omitted,
+}
+
+impl Default for Format {
+    fn default() -> Self {
+        Self::literal(b"")
+    }
 }
 
 impl Format {
@@ -69,33 +62,78 @@ impl Format {
 
     /// A format that is only text.
     pub fn literal(text: &[u8]) -> Self {
+        Self::text(vec![Piece::Text(text.into())])
+    }
+
+    /// Parses the format of an access log or the value of a header.
+    pub fn parse(text: &str) -> Result<Self, FormatError> {
+        Ok(Self::text(parse::pieces(text)?))
+    }
+
+    /// Parses `json_format`; its fields keep their order, and a line end is added.
+    pub fn json(fields: Vec<(String, JsonValue)>) -> Result<Self, FormatError> {
+        Ok(Self {
+            body: Body::Json(json::parse(fields)?),
+            absent: Absent::Marked,
+        })
+    }
+
+    /// The same format, with another rule for absent values.
+    pub fn with_absent(self, absent: Absent) -> Self {
+        Self { absent, ..self }
+    }
+
+    fn text(pieces: Vec<Piece>) -> Self {
         Self {
-            pieces: vec![Piece::Text(text.into())],
+            body: Body::Text(pieces),
+            absent: Absent::Marked,
         }
     }
 
-    /// Parses `text_format`, or the value of a header.
-    pub fn parse(text: &str, _absent: Absent) -> Result<Self, FormatError> {
-        Ok(Self::literal(text.as_bytes()))
-    }
-
-    /// Parses `json_format`; a line end is added.
-    pub fn json(_fields: Vec<(String, JsonValue)>, _absent: Absent) -> Result<Self, FormatError> {
-        Ok(Self::literal(b"{}\n"))
-    }
-
-    /// Appends a line of an access log with the facts of an exchange. Bytes that came from outside are
-    /// escaped (O01).
-    pub fn write(&self, _facts: &Facts<'_>, out: &mut Vec<u8>) {
-        for piece in &self.pieces {
-            match piece {
-                Piece::Text(text) => out.extend_from_slice(text),
+    /// Appends what an access log gets, with the facts of an exchange.
+    pub fn write(&self, facts: &Facts<'_>, out: &mut Vec<u8>) {
+        match &self.body {
+            Body::Text(pieces) => write_pieces(pieces, facts, (Escape::Log, self.absent), out),
+            Body::Json(node) => {
+                json::write(node, facts, self.absent, out);
+                out.push(b'\n');
             }
         }
     }
 
     /// Appends the value of a header: what is absent is empty, control bytes are left out.
     pub fn write_header_value(&self, facts: &Facts<'_>, out: &mut Vec<u8>) {
-        self.write(facts, out);
+        match &self.body {
+            Body::Text(pieces) => {
+                write_pieces(pieces, facts, (Escape::Header, Absent::Omitted), out);
+            }
+            Body::Json(node) => json::write(node, facts, self.absent, out),
+        }
     }
 }
+
+fn write_pieces(
+    pieces: &[Piece],
+    facts: &Facts<'_>,
+    (escape, absent): (Escape, Absent),
+    out: &mut Vec<u8>,
+) {
+    for piece in pieces {
+        match piece {
+            // The text of the configuration is the operator's own: a log takes it as it is.
+            Piece::Text(text) if escape == Escape::Log => out.extend_from_slice(text),
+            Piece::Text(text) => escape.append(text, out),
+            Piece::Operator(operator) => {
+                let value = operator.value(facts);
+                if value.is_absent() && absent == Absent::Marked {
+                    out.push(b'-');
+                } else {
+                    value.write(operator.bytes_max, escape, out);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
