@@ -21,6 +21,7 @@ use crate::config::route::{
 use crate::config::{ClusterId, Snapshot};
 use crate::fault::Cause;
 use crate::http::{HeaderId, RequestHead, ResponseHead};
+use crate::stats::WorkerIndex;
 
 pub use check::RouteError;
 
@@ -242,6 +243,20 @@ impl RouteTable {
         for edits in self.levels(route, weighted, |changes| &changes.response) {
             edit::edit_response(edits, response, facts, scratch);
         }
+    }
+
+    /// Counts an answered request at its route; 0 means that no status was sent.
+    pub fn count(&self, route: RouteRef, worker: WorkerIndex, status: u16) {
+        let counters = &self.route(route).stats.of(worker).counters;
+        let class = match status / 100 {
+            1 => &counters.status_1xx,
+            2 => &counters.status_2xx,
+            3 => &counters.status_3xx,
+            4 => &counters.status_4xx,
+            5 => &counters.status_5xx,
+            _ => return,
+        };
+        class.add(1);
     }
 
     /// Writes the value of `location` for a redirect and returns the status (500 if the route is none).
