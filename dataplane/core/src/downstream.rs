@@ -448,8 +448,11 @@ impl Engine {
         match downstream.phase {
             Phase::Flush if queued == 0 => self.linger(id),
             Phase::Flush => self.arm(id, flush),
-            Phase::Exchange | Phase::Tunnel if blocks && queued <= low => {
-                self.response_may_flow(id);
+            Phase::Exchange | Phase::Tunnel if blocks => {
+                if queued <= low {
+                    self.response_may_flow(id);
+                }
+                self.watch_client_reading(id);
             }
             _ => {}
         }
@@ -495,9 +498,12 @@ impl Engine {
                 counters.timeouts_head.add(1);
                 self.head_too_slow(id);
             }
-            Phase::Flush => self.close(id, Close::Reset),
+            Phase::Flush => {
+                counters.timeouts_flush.add(1);
+                self.close(id, Close::Reset);
+            }
             Phase::Linger => self.close(id, Close::Normal),
-            Phase::Exchange | Phase::Tunnel => {}
+            Phase::Exchange | Phase::Tunnel => self.client_does_not_read(id),
         }
     }
 

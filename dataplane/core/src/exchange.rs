@@ -16,12 +16,14 @@
 //! While a function works on an exchange it holds the box itself; the slab slot is empty, so nothing
 //! can reach the same exchange twice.
 
+mod deadlines;
 mod request;
 mod response;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::access_log::{Facts, Flags, Record};
 use crate::buffer::Buffer;
@@ -42,7 +44,7 @@ use crate::reply::{Reply, reply_to};
 use crate::retry::{Attempt, may_resend};
 use crate::route::{Choice, RouteRef};
 use crate::slab::Key;
-use crate::timer::{Alarm, Owner};
+use crate::timer::Alarm;
 use crate::upstream::Use;
 
 /// Where the request stands.
@@ -152,8 +154,11 @@ pub(crate) struct Exchange {
     pub(crate) alarm: Alarm,
     pub(crate) route_deadline: Time,
     pub(crate) request_deadline: Time,
-    pub(crate) idle_timeout: Option<std::time::Duration>,
+    pub(crate) idle_timeout: Option<Duration>,
     pub(crate) last_progress: Time,
+    /// When the pace of the request body is looked at next, and its bytes the last time.
+    pub(crate) pace_deadline: Time,
+    pub(crate) pace_bytes: u64,
 }
 
 impl Exchange {
@@ -266,6 +271,8 @@ impl Exchange {
             request_deadline: Time::NEVER,
             idle_timeout: None,
             last_progress: Time::NEVER,
+            pace_deadline: Time::NEVER,
+            pace_bytes: u64::MAX,
         }
     }
 
@@ -542,44 +549,6 @@ impl Engine {
                 self.stats.of(worker).counters.log_dropped.add(1);
             }
         }
-    }
-
-    /// Sets the exchange's timer to the first of its deadlines.
-    fn arm_exchange(&mut self, exchange: &mut Exchange) {
-        let idle = exchange.idle_timeout;
-        let idle = idle.map_or(Time::NEVER, |timeout| exchange.last_progress.after(timeout));
-        let deadline = idle
-            .min(exchange.route_deadline)
-            .min(exchange.request_deadline);
-        if deadline == Time::NEVER {
-            return exchange.alarm.disarm();
-        }
-        self.timers
-            .arm(&mut exchange.alarm, Owner::Exchange(exchange.key), deadline);
-    }
-
-    pub(crate) fn exchange_rang(&mut self, key: Key) {
-        let now = self.now.time;
-        self.with_exchange(key, |_, exchange| {
-            if exchange.route_deadline <= now {
-                return Err(Fault::exchange(Side::Upstream, Cause::RouteTimeout));
-            }
-            if exchange.request_deadline <= now {
-                return Err(Fault::connection(Side::Downstream, Cause::RequestTimeout));
-            }
-            let idle_since = exchange.last_progress;
-            if exchange
-                .idle_timeout
-                .is_some_and(|timeout| idle_since.after(timeout) <= now)
-            {
-                let side = match exchange.request_complete {
-                    true => Side::Upstream,
-                    false => Side::Downstream,
-                };
-                return Err(Fault::connection(side, Cause::IdleTimeout));
-            }
-            Ok(())
-        });
     }
 
     /// Connections of this cluster came free: those that wait are served, first come first.

@@ -90,3 +90,7 @@ pub const WAITING_PER_WORKER_MAX: usize = 1 << 16;
 const _: () = assert!(IDLE_PER_ENDPOINT_MAX <= IDLE_PER_WORKER_MAX);
 const _: () = assert!(IDLE_PER_WORKER_MAX < CONNECTIONS_PER_WORKER);
 const _: () = assert!(WAITING_PER_WORKER_MAX <= CONNECTIONS_PER_WORKER);
+/// How often the pace of a request body is looked at, and what must have come meanwhile (S04: 240 B/s).
+pub const PACE_INTERVAL: Duration = Duration::from_secs(20);
+/// See [`PACE_INTERVAL`].
+pub const PACE_BYTES_MIN: u64 = 240 * 20;

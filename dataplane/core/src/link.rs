@@ -215,6 +215,15 @@ impl Engine {
         }
     }
 
+    /// Holds the origin back while the client is slow, and watches that the client reads at all.
+    pub(crate) fn hold_back_origin(&mut self, upstream: ConnId, downstream: ConnId) {
+        let blocked = self.link(downstream).is_some_and(|link| link.blocks);
+        self.hold_back(upstream, downstream);
+        if !blocked {
+            self.watch_client_reading(downstream);
+        }
+    }
+
     /// Holds `from` back while `to` has more queued than its high watermark.
     pub(crate) fn hold_back(&mut self, from: ConnId, to: ConnId) {
         let Some(link) = self.link_mut(to) else {
@@ -226,3 +235,7 @@ impl Engine {
         }
     }
 }
+
+// An idle connection costs one of these and the driver's slot: together they must stay well below the
+// 512 bytes that are promised.
+const _: () = assert!(size_of::<Connection>() <= 336);

@@ -225,6 +225,8 @@ family! {
             "Timeouts of clients, by phase.";
         timeouts_stream_idle: Counter = "penstock_downstream_timeouts_total{phase=\"stream_idle\"}",
             "Timeouts of clients, by phase.";
+        timeouts_flush: Counter = "penstock_downstream_timeouts_total{phase=\"flush\"}",
+            "Timeouts of clients, by phase.";
         resets: Counter = "penstock_downstream_resets_total",
             "Exchanges cut because the client went away.";
         tunnels: Counter = "penstock_downstream_upgrades_total", "Upgrades that became tunnels.";

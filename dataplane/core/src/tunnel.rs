@@ -86,7 +86,7 @@ impl Engine {
         exchange.record.bytes_sent += buffer.len() as u64;
         self.send(exchange.downstream, buffer);
         if let Some(upstream) = exchange.upstream {
-            self.hold_back(upstream, exchange.downstream);
+            self.hold_back_origin(upstream, exchange.downstream);
         }
     }
 

@@ -383,3 +383,35 @@ fn buffers_and_timers_are_all_back_at_the_end() {
     world.wait_seconds(100_000);
     assert_eq!(world.next_timeout(), Time::NEVER);
 }
+
+#[test]
+fn s04_a_body_that_trickles_is_given_up() {
+    let mut world = World::new();
+    let client = world.accept();
+    world.client_sends(
+        client,
+        "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n",
+    );
+    let origin = world.connected();
+    for _ in 0..45 {
+        world.client_sends(client, "x");
+        world.wait_seconds(1);
+    }
+    assert!(world.sent_to(client).starts_with("HTTP/1.1 408"));
+    assert!(world.closed().contains(&origin));
+}
+
+#[test]
+fn s06_a_client_that_reads_nothing_is_cut() {
+    let mut world = World::with(WorldOptions {
+        keep_sent: true,
+        ..WorldOptions::default()
+    });
+    let client = world.accept();
+    world.client_sends(client, GET);
+    let origin = world.connected();
+    world.origin_sends(origin, "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n");
+    world.origin_sends(origin, &"x".repeat(64 * 1024));
+    world.wait_seconds(62);
+    assert!(world.closed().contains(&client) && world.closed().contains(&origin));
+}

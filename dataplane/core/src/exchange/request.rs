@@ -34,6 +34,9 @@ impl Engine {
                 decode_head(exchange, &ahead[..len]).map(|()| len)
             }
         };
+        if decoded.is_err() {
+            exchange.request.clear();
+        }
         let rest = match (bytes, decoded) {
             (HeadBytes::Received(mut buffer), Ok(len)) => {
                 buffer.advance(len);
@@ -116,19 +119,6 @@ impl Engine {
         exchange.request_deadline = Time::NEVER;
         exchange.record.request_end = self.now.time;
         self.start_route_timeout(exchange);
-    }
-
-    /// `timeout` runs from the end of the request, once there is a route.
-    fn start_route_timeout(&self, exchange: &mut Exchange) {
-        if !exchange.request_complete || exchange.route_deadline != Time::NEVER {
-            return;
-        }
-        let held = exchange.snapshot.clone();
-        let listener = held.listener(exchange.listener);
-        let forward = listener.and_then(|listener| forward(&listener.http.routes, exchange.route?));
-        if let Some(timeout) = forward.and_then(|forward| forward.timeout) {
-            exchange.route_deadline = exchange.record.request_end.after(timeout);
-        }
     }
 
     /// Everything that happens to the head before it is matched: reuse of the connection, path,
@@ -542,13 +532,6 @@ fn decode_head(exchange: &mut Exchange, head: &[u8]) -> Result<(), Refusal> {
         exchange.framing.expect_continue = false;
     }
     Ok(())
-}
-
-fn forward(routes: &RouteTable, route: RouteRef) -> Option<&Forward> {
-    match &routes.route(route).action {
-        Action::Forward(forward) => Some(forward),
-        _ => None,
-    }
 }
 
 /// The route's own list decides before that of the connection manager (C10).

@@ -295,7 +295,7 @@ impl Engine {
     fn after_body(&mut self, exchange: &mut Exchange) -> Result<(), Fault> {
         if !exchange.response_body.is_finished() {
             if let Some(upstream) = exchange.upstream {
-                self.hold_back(upstream, exchange.downstream);
+                self.hold_back_origin(upstream, exchange.downstream);
             }
             return Ok(());
         }

@@ -1,0 +1,123 @@
+//! When an exchange is given up: route, whole request, pace of the body, silence.
+
+use crate::config::route::Action;
+use crate::engine::Engine;
+use crate::event::{ConnId, Time};
+use crate::fault::{Cause, Fault, Side};
+use crate::limits::{FLUSH_TIMEOUT, PACE_BYTES_MIN, PACE_INTERVAL};
+use crate::slab::Key;
+use crate::timer::Owner;
+
+use super::{Exchange, ResponseStage};
+
+impl Engine {
+    /// `timeout` runs from the end of the request, once there is a route.
+    pub(super) fn start_route_timeout(&self, exchange: &mut Exchange) {
+        if !exchange.request_complete || exchange.route_deadline != Time::NEVER {
+            return;
+        }
+        let route = exchange.http().zip(exchange.route);
+        let timeout = match route.map(|(http, route)| &http.routes.route(route).action) {
+            Some(Action::Forward(forward)) => forward.timeout,
+            _ => None,
+        };
+        if let Some(timeout) = timeout {
+            exchange.route_deadline = exchange.record.request_end.after(timeout);
+        }
+    }
+
+    /// Sets the exchange's timer to the first of its deadlines.
+    pub(super) fn arm_exchange(&mut self, exchange: &mut Exchange) {
+        if exchange.request_complete {
+            exchange.pace_deadline = Time::NEVER;
+        } else if exchange.pace_deadline == Time::NEVER {
+            exchange.pace_deadline = self.now.time.after(PACE_INTERVAL);
+        }
+        let deadline = idle_deadline(exchange)
+            .min(exchange.route_deadline)
+            .min(exchange.request_deadline)
+            .min(exchange.pace_deadline);
+        if deadline == Time::NEVER {
+            return exchange.alarm.disarm();
+        }
+        self.timers
+            .arm(&mut exchange.alarm, Owner::Exchange(exchange.key), deadline);
+    }
+
+    pub(crate) fn exchange_rang(&mut self, key: Key) {
+        let now = self.now.time;
+        self.with_exchange(key, |engine, exchange| {
+            if exchange.route_deadline <= now {
+                return Err(Fault::exchange(Side::Upstream, Cause::RouteTimeout));
+            }
+            if exchange.request_deadline <= now {
+                return Err(Fault::connection(Side::Downstream, Cause::RequestTimeout));
+            }
+            if idle_deadline(exchange) <= now {
+                let side = match exchange.request_complete {
+                    true => Side::Upstream,
+                    false => Side::Downstream,
+                };
+                return Err(Fault::connection(side, Cause::IdleTimeout));
+            }
+            engine.look_at_pace(exchange)
+        });
+    }
+
+    /// S04: a body that trickles in slower than the minimum, without us holding it back, is given up.
+    fn look_at_pace(&self, exchange: &mut Exchange) -> Result<(), Fault> {
+        if exchange.pace_deadline > self.now.time {
+            return Ok(());
+        }
+        let link = self.link(exchange.downstream);
+        let held_back = link.is_none_or(|link| !link.receiving);
+        let received = exchange.record.bytes_received;
+        let pace = received.saturating_sub(exchange.pace_bytes);
+        let measured = exchange.pace_bytes != u64::MAX;
+        exchange.pace_deadline = self.now.time.after(PACE_INTERVAL);
+        exchange.pace_bytes = if held_back { u64::MAX } else { received };
+        if measured && !held_back && pace < PACE_BYTES_MIN {
+            return Err(Fault::connection(Side::Downstream, Cause::RequestTimeout));
+        }
+        Ok(())
+    }
+
+    /// S06: the client reads nothing of what is due.
+    pub(crate) fn client_does_not_read(&mut self, id: ConnId) {
+        let Some(key) = self
+            .downstream(id)
+            .and_then(|downstream| downstream.exchange)
+        else {
+            return;
+        };
+        self.with_exchange(key, |engine, exchange| {
+            if let Some(listener) = exchange.listener() {
+                listener
+                    .stats
+                    .of(engine.worker)
+                    .counters
+                    .timeouts_flush
+                    .add(1);
+            }
+            Err(Fault::connection(Side::Downstream, Cause::Reset))
+        });
+    }
+
+    /// Restarts the clock of S06 while the client's connection is full, stops it otherwise.
+    pub(crate) fn watch_client_reading(&mut self, id: ConnId) {
+        match self.link(id).is_some_and(|link| link.blocks) {
+            true => self.arm(id, self.now.time.after(FLUSH_TIMEOUT)),
+            false => self.disarm(id),
+        }
+    }
+}
+
+/// No byte moved until then: `stream_idle_timeout`, or the route's `idle_timeout`.
+fn idle_deadline(exchange: &Exchange) -> Time {
+    debug_assert!(
+        exchange.response_stage != ResponseStage::Done,
+        "a finished exchange waits"
+    );
+    let timeout = exchange.idle_timeout;
+    timeout.map_or(Time::NEVER, |timeout| exchange.last_progress.after(timeout))
+}
