@@ -2,7 +2,7 @@
 
 use crate::config::route::Action;
 use crate::engine::Engine;
-use crate::event::{ConnId, Time};
+use crate::event::{Close, ConnId, Time};
 use crate::fault::{Cause, Fault, Side};
 use crate::limits::{FLUSH_TIMEOUT, PACE_BYTES_MIN, PACE_INTERVAL};
 use crate::slab::Key;
@@ -90,6 +90,7 @@ impl Engine {
         else {
             return;
         };
+        self.close(id, Close::Reset);
         self.with_exchange(key, |engine, exchange| {
             if let Some(listener) = exchange.listener() {
                 listener
