@@ -35,6 +35,18 @@ impl SpanIndex {
         (place.line, place.column)
     }
 
+    /// Whether the field path itself is written in the file.
+    pub fn contains(&self, path: &str) -> bool {
+        let mut node = &self.root;
+        for step in steps(path) {
+            let Some((_, child)) = node.child(&step) else {
+                return false;
+            };
+            node = child;
+        }
+        !node.is_null()
+    }
+
     /// A problem at a field path.
     pub fn finding(
         &self,

@@ -205,12 +205,12 @@ fn wrong_values_are_named() {
 #[test]
 fn several_members_of_a_oneof_are_refused() {
     check(
-        "layered_runtime: {layers: [{name: a, static_layer: {}}]}\nstatic_resources:\n  \
-         listeners:\n  - access_log:\n    - typed_config:\n        \
+        "layered_runtime: {layers: [{name: a, static_layer: {}}]}\nadmin:\n  \
+         address: {}\n  access_log:\n    - typed_config:\n        \
          \"@type\": type.googleapis.com/envoy.extensions.access_loggers.file.v3.\
          FileAccessLog\n        \
          format: a\n        log_format: {}\n        json_format: ~\n",
-        "b.yaml:8:9: static_resources.listeners[0].access_log[0].typed_config.log_format: excludes \
+        "b.yaml:8:9: admin.access_log[0].typed_config.log_format: excludes \
          `format`, which is set too; keep one of `format`, `json_format`, `typed_json_format`, \
          `log_format`",
     );
@@ -220,10 +220,10 @@ fn several_members_of_a_oneof_are_refused() {
 fn extensions_are_known_by_their_type() {
     let check = |config: &str, expected: &str| {
         let input = format!(
-            "static_resources:\n  listeners:\n  - access_log:\n    - name: a\n      typed_config: \
+            "admin:\n  address: {{}}\n  access_log:\n    - name: a\n      typed_config: \
              {config}\n"
         );
-        let path = "static_resources.listeners[0].access_log[0].typed_config";
+        let path = "admin.access_log[0].typed_config";
         check(&input, &expected.replace("PATH", path));
     };
     let remedy = "write \"@type\": type.googleapis.com/… of the extension";
@@ -409,6 +409,7 @@ fn places_are_found_by_path() {
         "name: origin",
     );
     assert_eq!(spans.place("not_there"), (1, 1));
+    assert!(spans.contains("static_resources.listeners[0].name") && !spans.contains("not_there"));
     let finding = spans.finding(Severity::Note, "admin", "because", "");
     assert!(
         finding
