@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 /// calls, beside which one atomic addition does not show.
 #[derive(Debug)]
 pub struct ConnectionBudget {
-    limit: u32,
+    limit: AtomicU32,
     used: AtomicU32,
     parent: Option<Arc<ConnectionBudget>>,
 }
@@ -25,7 +25,7 @@ impl ConnectionBudget {
     /// A budget of `limit` connections inside that of `parent`.
     pub fn new(limit: u32, parent: Option<Arc<ConnectionBudget>>) -> Self {
         Self {
-            limit,
+            limit: AtomicU32::new(limit),
             used: AtomicU32::new(0),
             parent,
         }
@@ -58,13 +58,18 @@ impl ConnectionBudget {
 
     /// The ceiling.
     pub fn limit(&self) -> u32 {
-        self.limit
+        self.limit.load(Relaxed)
+    }
+
+    /// Moves the ceiling: a new configuration. Connections above a lower one stay.
+    pub fn set_limit(&self, limit: u32) {
+        self.limit.store(limit, Relaxed);
     }
 
     fn take(&self) -> bool {
         self.used
             .fetch_update(Relaxed, Relaxed, |used| {
-                (used < self.limit).then_some(used + 1)
+                (used < self.limit()).then_some(used + 1)
             })
             .is_ok()
     }
@@ -86,5 +91,10 @@ mod tests {
         one.release();
         assert_eq!(two.acquire(), Ok(()));
         assert_eq!((one.used(), two.used(), process.used()), (0, 2, 2));
+        process.set_limit(3);
+        assert_eq!(one.acquire(), Ok(()));
+        one.set_limit(0);
+        one.release();
+        assert_eq!(one.acquire(), Err(Refused::Listener));
     }
 }

@@ -68,7 +68,7 @@ pub struct Endpoint {
     pub address: SocketAddr,
     /// `hostname`, or the DNS name it was resolved from; for `auto_host_rewrite`.
     pub hostname: Option<Box<str>>,
-    /// `load_balancing_weight` (1), times that of its locality where both are set.
+    /// `load_balancing_weight` (1).
     pub weight: u32,
     /// From `health_status`: HEALTHY and UNKNOWN are healthy.
     pub health: Health,
