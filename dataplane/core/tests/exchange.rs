@@ -402,6 +402,24 @@ fn s04_a_body_that_trickles_is_given_up() {
 }
 
 #[test]
+fn s06_a_tunnel_that_the_client_does_not_read_is_cut() {
+    let mut world = World::with(WorldOptions { keep_sent: true, ..WorldOptions::default() });
+    let client = world.accept();
+    world.client_sends(
+        client,
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+    );
+    let origin = world.connected();
+    world.origin_sends(
+        origin,
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+    );
+    world.origin_sends(origin, &"x".repeat(64 * 1024));
+    world.wait_seconds(62);
+    assert_eq!(world.closed(), [client, origin]);
+}
+
+#[test]
 fn s06_a_client_that_reads_nothing_is_cut() {
     let mut world = World::with(WorldOptions {
         keep_sent: true,
@@ -412,6 +430,9 @@ fn s06_a_client_that_reads_nothing_is_cut() {
     let origin = world.connected();
     world.origin_sends(origin, "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n");
     world.origin_sends(origin, &"x".repeat(64 * 1024));
+    // The route's timeout ends the exchange after 15 s, then the rest has 60 s to leave.
+    world.wait_seconds(16);
+    assert_eq!(world.closed(), [origin]);
     world.wait_seconds(62);
-    assert!(world.closed().contains(&client) && world.closed().contains(&origin));
+    assert_eq!(world.closed(), [origin, client]);
 }
