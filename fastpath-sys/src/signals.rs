@@ -16,6 +16,8 @@ use crate::check;
 pub enum Signal {
     /// SIGTERM: drain and end.
     Terminate,
+    /// SIGQUIT: drain and end, as other gateways have it.
+    Quit,
     /// SIGINT: Ctrl-C.
     Interrupt,
     /// SIGHUP: read the configuration again.
@@ -26,8 +28,9 @@ pub enum Signal {
 
 impl Signal {
     /// All of them.
-    pub const ALL: [Signal; 4] = [
+    pub const ALL: [Signal; 5] = [
         Signal::Terminate,
+        Signal::Quit,
         Signal::Interrupt,
         Signal::HangUp,
         Signal::User1,
@@ -36,6 +39,7 @@ impl Signal {
     fn number(self) -> libc::c_int {
         match self {
             Signal::Terminate => libc::SIGTERM,
+            Signal::Quit => libc::SIGQUIT,
             Signal::Interrupt => libc::SIGINT,
             Signal::HangUp => libc::SIGHUP,
             Signal::User1 => libc::SIGUSR1,

@@ -24,6 +24,9 @@ pub mod placement;
 pub mod runtime;
 pub mod worker;
 
+pub use fastpath_sys::socket::ListenOptions;
+pub use fastpath_sys::{process, signals};
+
 pub use driver::{Choice, Driver, Preference};
 pub use listen::{ListenGroup, ListenSocket};
 pub use placement::Placement;
