@@ -4,16 +4,17 @@
 //! the order of picks, leases from the circuit breakers, idle connections, exchanges that wait. It
 //! opens nothing and knows no time; the engine asks it and tells it.
 //!
-//! The way of a request, in the order that Envoy has: [`pick`](Clusters::pick), then an idle connection
-//! ([`take`](Clusters::take)) or else [`try_connection`](Clusters::try_connection) or else
-//! [`wait`](Clusters::wait). `max_pending_requests` counts while an exchange has no connection to
-//! send on, so also while one is being made ([`try_pending`](Clusters::try_pending)); `max_requests`
-//! counts from where it has one ([`try_request`](Clusters::try_request)).
+//! The way of a request, in the order that Envoy has: [`pick`](Clusters::pick), then an idle
+//! connection ([`take`](Clusters::take)) or else [`try_connection`](Clusters::try_connection) or
+//! else [`wait`](Clusters::wait). `max_pending_requests` counts while an exchange has no connection
+//! to send on, so also while one is being made ([`try_pending`](Clusters::try_pending));
+//! `max_requests` counts from where it has one ([`try_request`](Clusters::try_request)).
 //!
-//! Who counts: this file moves the gauges `connections_active`, `connections_idle`, `requests_active`,
-//! `requests_pending` and the counters `reused`, `no_endpoint`, `panic` and `overflow_*`, in the cells
-//! of the newest configuration of the cluster (`translate` keeps them over generations). Everything
-//! else (`connects`, `requests`, statuses, bytes, failures, durations) is counted by who sees it happen.
+//! Who counts: this file moves the gauges `connections_active`, `connections_idle`,
+//! `requests_active`, `requests_pending` and the counters `reused`, `no_endpoint`, `panic` and
+//! `overflow_*`, in the cells of the newest configuration of the cluster (`translate` keeps them
+//! over generations). Everything else (`connects`, `requests`, statuses, bytes, failures,
+//! durations) is counted by who sees it happen.
 
 mod balance;
 mod breaker;
@@ -71,8 +72,8 @@ impl Clusters {
     /// Takes a new configuration. Costs one comparison per cluster that did not change.
     ///
     /// Idle connections to endpoints that left are no longer idle and are added to `closing`; they
-    /// count as connections until they are released. Afterwards [`poll_stranded`](Self::poll_stranded)
-    /// must be asked.
+    /// count as connections until they are released. Afterwards
+    /// [`poll_stranded`](Self::poll_stranded) must be asked.
     pub fn reconcile(&mut self, snapshot: &Snapshot, closing: &mut Vec<ConnId>) {
         if self.states.len() < snapshot.clusters.len() {
             self.states.resize_with(snapshot.clusters.len(), || None);
@@ -99,7 +100,8 @@ impl Clusters {
         None
     }
 
-    /// Picks an endpoint by priority, health and policy; `None` if the cluster has none to offer or left.
+    /// Picks an endpoint by priority, health and policy; `None` if the cluster has none to offer or
+    /// left.
     #[inline]
     pub fn pick(&mut self, cluster: &Cluster, chance: &mut Chance) -> Option<EndpointKey> {
         let counters = &cluster.stats.of(self.worker).counters;
@@ -192,8 +194,8 @@ impl Clusters {
         counters.requests_pending.down();
     }
 
-    /// Takes one of `max_connections` and counts a connection to the endpoint; false, and counted as
-    /// overflow, at the ceiling.
+    /// Takes one of `max_connections` and counts a connection to the endpoint; false, and counted
+    /// as overflow, at the ceiling.
     ///
     /// As in Envoy, a worker may always have one connection to an endpoint, so that requests cannot
     /// starve because others used the budget up: all workers together stay below the ceiling plus
@@ -236,8 +238,8 @@ impl Clusters {
         }
     }
 
-    /// Makes a connection idle. Returns one that must be closed instead: `conn` itself if its endpoint
-    /// left the configuration, or the oldest idle one of the endpoint at a bound.
+    /// Makes a connection idle. Returns one that must be closed instead: `conn` itself if its
+    /// endpoint left the configuration, or the oldest idle one of the endpoint at a bound.
     pub fn put(&mut self, key: EndpointKey, conn: ConnId) -> Option<ConnId> {
         let Some(endpoint) = self.endpoints.find(key).filter(|endpoint| endpoint.listed) else {
             return Some(conn);
@@ -283,8 +285,8 @@ impl Clusters {
         }
     }
 
-    /// An exchange waits for a connection of the cluster, behind those of its priority. `None` if the
-    /// worker has no place left or the cluster left.
+    /// An exchange waits for a connection of the cluster, behind those of its priority. `None` if
+    /// the worker has no place left or the cluster left.
     pub fn wait(&mut self, cluster: ClusterId, high: bool, waiting: Waiting) -> Option<Ticket> {
         let state = find_state(&mut self.states, cluster)?;
         let id = LineId { cluster, high };
@@ -308,8 +310,8 @@ impl Clusters {
             .then(|| self.queue.join_front(state.line(high), id, waiting))?
     }
 
-    /// The exchange whose turn it is to get a connection: HIGH before DEFAULT, then by arrival. It no
-    /// longer waits.
+    /// The exchange whose turn it is to get a connection: HIGH before DEFAULT, then by arrival. It
+    /// no longer waits.
     pub fn next_waiting(&mut self, cluster: ClusterId) -> Option<Waiting> {
         let state = find_state(&mut self.states, cluster)?;
         let next = match self.queue.next(state.line(true)) {
@@ -331,14 +333,6 @@ impl Clusters {
         let forgotten = self.queue.forget(state.line(high), ticket);
         self.retire_if_over(cluster);
         forgotten
-    }
-
-    /// Gives back leases that are held in reserve. The engine calls it every now and then, so that
-    /// what an idle worker took is of use to others.
-    pub fn settle(&mut self) {
-        for state in self.states.iter_mut().flatten() {
-            state.leases.settle();
-        }
     }
 
     /// Idle connections of this worker.
@@ -375,7 +369,8 @@ impl Clusters {
         self.retire_if_over(cluster);
     }
 
-    /// Ends the idle connections of endpoints that left, and forgets those endpoints that are unused.
+    /// Ends the idle connections of endpoints that left, and forgets those endpoints that are
+    /// unused.
     fn dismiss(&mut self, index: usize, left: &[EndpointKey], closing: &mut Vec<ConnId>) {
         let Some(state) = &mut self.states[index] else {
             return;

@@ -1,9 +1,9 @@
 //! Which upstream connection carries a request: idle connections by endpoint, the last used first.
 //!
-//! Plain bookkeeping: it opens and closes nothing and knows no time. The engine's timer on a connection
-//! ends its idleness ([`Clusters::remove`](crate::cluster::Clusters::remove)), and a byte or an end on
-//! an idle connection does the same (C05). Only connections that may carry another request come here
-//! (C04); the caller has seen to that.
+//! Plain bookkeeping: it opens and closes nothing and knows no time. The engine's timer on a
+//! connection ends its idleness ([`Clusters::remove`](crate::cluster::Clusters::remove)), and a
+//! byte or an end on an idle connection does the same (C05). Only connections that may carry
+//! another request come here (C04); the caller has seen to that.
 //!
 //! Idle connections of an endpoint form a list that is threaded through a table with one entry per
 //! connection slot: putting, taking and removing from the middle are O(1) and allocate nothing once
@@ -152,5 +152,70 @@ impl Pool {
 fn grow<T: Copy>(table: &mut Vec<T>, slot: u32, fill: T) {
     if table.len() <= slot as usize {
         table.resize(slot as usize + 1, fill);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::slab::Key;
+
+    fn endpoint(slot: u32) -> EndpointKey {
+        EndpointKey(Key {
+            slot,
+            generation: 0,
+        })
+    }
+
+    fn conn(slot: u32) -> ConnId {
+        ConnId {
+            slot,
+            generation: 3,
+        }
+    }
+
+    #[test]
+    fn the_last_used_comes_first_and_any_can_leave() {
+        let mut pool = Pool::default();
+        let key = endpoint(5);
+        (0..5).for_each(|slot| assert_eq!(pool.put(key, conn(slot)), None));
+        for slot in [2, 0, 4] {
+            assert!(pool.remove(key, conn(slot)));
+            assert!(!pool.remove(key, conn(slot)));
+        }
+        assert!(!pool.remove(endpoint(6), conn(3)), "another endpoint's");
+        let reused = ConnId {
+            slot: 3,
+            generation: 4,
+        };
+        assert!(!pool.remove(key, reused), "another use of the slot");
+        assert_eq!(pool.take(key), Some(conn(3)));
+        assert_eq!(pool.take(key), Some(conn(1)));
+        assert_eq!(pool.take(key), None);
+        assert_eq!(pool.take(endpoint(99)), None);
+    }
+
+    #[test]
+    fn the_oldest_leaves_at_the_bound_of_an_endpoint() {
+        let mut pool = Pool::default();
+        let (one, other) = (endpoint(0), endpoint(1));
+        let bound = IDLE_PER_ENDPOINT_MAX as u32;
+        (0..bound).for_each(|slot| assert_eq!(pool.put(one, conn(slot)), None));
+        assert_eq!(pool.put(one, conn(bound)), Some(conn(0)));
+        assert_eq!(pool.put(other, conn(0)), None);
+        assert_eq!(pool.idle(), IDLE_PER_ENDPOINT_MAX + 1);
+    }
+
+    #[test]
+    fn the_bound_of_the_worker_refuses_what_it_cannot_exchange() {
+        let mut pool = Pool::default();
+        let bound = IDLE_PER_WORKER_MAX as u32;
+        let per_endpoint = IDLE_PER_ENDPOINT_MAX as u32;
+        for slot in 0..bound {
+            assert_eq!(pool.put(endpoint(slot / per_endpoint), conn(slot)), None);
+        }
+        let new = endpoint(1000);
+        assert_eq!(pool.put(new, conn(bound)), Some(conn(bound)));
+        assert_eq!(pool.idle(), IDLE_PER_WORKER_MAX);
     }
 }

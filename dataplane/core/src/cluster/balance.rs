@@ -254,7 +254,8 @@ impl Group {
     }
 }
 
-/// Goes on with the endpoint whose turn it was, or with the next of the old order that is still there.
+/// Goes on with the endpoint whose turn it was, or with the next of the old order that is still
+/// there.
 fn turn(keys: &[EndpointKey], previous: Option<Group>) -> (Order, bool) {
     let place = previous.and_then(|group| match group {
         Group {

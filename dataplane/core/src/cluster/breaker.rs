@@ -97,8 +97,8 @@ impl Budget {
         self.ceiling
     }
 
-    /// What all workers hold now, reserves included. Above the ceiling only for as long as uses that
-    /// were carried over from a higher one last.
+    /// What all workers hold now, reserves included. Above the ceiling only for as long as uses
+    /// that were carried over from a higher one last.
     pub fn taken(&self) -> u32 {
         self.taken.load(Relaxed)
     }

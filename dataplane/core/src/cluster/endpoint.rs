@@ -8,8 +8,8 @@ use crate::slab::{Key, Slab};
 
 /// An endpoint of this worker. Equal only if slot and generation are.
 ///
-/// Valid from [`pick`](super::Clusters::pick) until the engine next reconciles, and for as long as it
-/// is held by a request ([`started`](super::Clusters::started)) or a connection
+/// Valid from [`pick`](super::Clusters::pick) until the engine next reconciles, and for as long as
+/// it is held by a request ([`started`](super::Clusters::started)) or a connection
 /// ([`try_connection`](super::Clusters::try_connection)).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct EndpointKey(pub(crate) Key);

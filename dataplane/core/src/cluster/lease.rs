@@ -1,11 +1,11 @@
-//! One worker's leases from the budgets of a cluster: the answer on the path, mostly without touching
-//! what the workers share.
+//! One worker's leases from the budgets of a cluster: the answer on the path, mostly without
+//! touching what the workers share.
 //!
-//! A worker takes a block of `ceiling / (workers * 8)`, at least one, and keeps at most one block in
-//! reserve; it gives the rest back, all of it when some worker was refused or when the block is one.
-//! So the ceiling is never passed, small ceilings (below 16 per worker) are exact, and a worker that
-//! is refused at a large one has met at least 7/8 of it, or less for as long as others were idle since
-//! and did not [settle](Leases::settle).
+//! A worker takes a block of `ceiling / (workers * 8)`, at least one, and keeps at most one block
+//! in reserve. All of the reserve goes back when the worker uses nothing any more, when some worker
+//! was refused, and always where a block is one. So the ceiling is never passed, small ceilings
+//! (below 16 per worker) are exact, and a worker is refused only when at least 7/8 of a large one
+//! is in use.
 
 use std::sync::Arc;
 
@@ -78,7 +78,7 @@ impl Leases {
     }
 
     /// Gives all reserves back.
-    pub(super) fn settle(&mut self) {
+    fn settle(&mut self) {
         self.each(|lease, budget| {
             let reserve = lease.held - lease.used;
             lease.held = lease.used;
@@ -88,7 +88,8 @@ impl Leases {
         });
     }
 
-    /// Moves to other thresholds; what is in use counts against the new ones, even above their ceiling.
+    /// Moves to other thresholds; what is in use counts against the new ones, even above their
+    /// ceiling.
     pub(super) fn replace(&mut self, breakers: &Arc<Breakers>) {
         if Arc::ptr_eq(&self.breakers, breakers) {
             return;
@@ -142,7 +143,7 @@ impl Lease {
     /// go to the shared budget every time.
     fn surplus(&self, budget: &Budget, block: u32) -> u32 {
         let reserve = self.held - self.used;
-        if block == 1 || budget.wanted() {
+        if block == 1 || self.used == 0 || budget.wanted() {
             reserve
         } else if reserve > block {
             reserve - block / 2
@@ -161,7 +162,11 @@ fn budget(shared: &Shared, kind: Kind) -> &Budget {
     }
 }
 
+/// What a worker takes at once.
 #[inline]
 fn block(budget: &Budget, workers: u32) -> u32 {
     (u64::from(budget.ceiling()) / (u64::from(workers.max(1)) * BLOCKS_PER_WORKER)).max(1) as u32
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,9 @@
 //! Earliest deadline first: endpoints in turn, by weight.
 //!
-//! Every endpoint has a deadline in virtual time that moves on by `SCALE * heaviest / weight` whenever
-//! it is picked, so that one with twice the weight comes twice as often, and evenly spread. A pick
-//! costs O(log n) and allocates nothing. Deadlines wrap; they never lie further apart than half the
-//! range of `u64`.
+//! Every endpoint has a deadline in virtual time that moves on by `SCALE * heaviest / weight`
+//! whenever it is picked, so that one with twice the weight comes twice as often, and evenly
+//! spread. A pick costs O(log n) and allocates nothing. Deadlines wrap; they never lie further
+//! apart than half the range of `u64`.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -14,7 +14,8 @@ use super::endpoint::EndpointKey;
 
 /// Virtual time between two picks of the heaviest endpoint.
 const SCALE: u64 = 1 << 20;
-/// Longest way that one deadline may move: `SCALE * u32::MAX` and a load factor must stay comparable.
+/// Longest way that one deadline may move: `SCALE * u32::MAX` and a load factor must stay
+/// comparable.
 const STEP_MAX: u64 = 1 << 61;
 
 /// Endpoints by deadline.
@@ -65,7 +66,8 @@ impl Schedule {
         }
     }
 
-    /// Puts endpoints that are new at a random place of their step, so that workers do not move in lockstep.
+    /// Puts endpoints that are new at a random place of their step, so that workers do not move in
+    /// lockstep.
     pub(super) fn start(&mut self, chance: &mut Chance) {
         let mut entries = std::mem::take(&mut self.heap).into_vec();
         entries.sort_unstable_by_key(|entry| entry.position);
@@ -76,7 +78,8 @@ impl Schedule {
         self.heap = entries.into();
     }
 
-    /// The endpoint whose turn it is. `load` stretches its way to the next turn: 1 for plain weights.
+    /// The endpoint whose turn it is. `load` stretches its way to the next turn: 1 for plain
+    /// weights.
     #[inline]
     pub(super) fn pick(&mut self, load: impl FnOnce(EndpointKey) -> u64) -> Option<EndpointKey> {
         let mut first = self.heap.peek_mut()?;

@@ -1,4 +1,5 @@
-//! One cluster as one worker sees it, from the generation that brings it to the last use after it left.
+//! One cluster as one worker sees it, from the generation that brings it to the last use after it
+//! left.
 
 use std::sync::Arc;
 
@@ -118,8 +119,8 @@ impl ClusterState {
         }
     }
 
-    /// Finds or makes the endpoints of `config` and lists them by id; returns their keys in its order.
-    /// An address that stands twice in the configuration is one endpoint in two places.
+    /// Finds or makes the endpoints of `config` and lists them by id; returns their keys in its
+    /// order. An address that stands twice in the configuration is one endpoint in two places.
     fn list(
         &mut self,
         config: &Cluster,

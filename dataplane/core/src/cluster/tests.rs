@@ -1,5 +1,8 @@
 //! Clusters as an engine uses them.
 
+mod picks;
+mod properties;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +11,7 @@ use crate::chance::Chance;
 use crate::config::cluster::{Health, Policy};
 use crate::config::{Cluster, ClusterId, Endpoint, EndpointId, Snapshot};
 use crate::event::ConnId;
-use crate::pool::Waiting;
+use crate::pool::{Ticket, Waiting};
 use crate::stats::{ClusterCounters, PerWorker, WorkerIndex};
 
 use super::{Breakers, Clusters, EndpointKey, Thresholds};
