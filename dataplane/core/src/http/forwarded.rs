@@ -47,12 +47,11 @@ pub fn apply(
 
 /// What only a trusted neighbour may say.
 fn strip_untrusted(fields: &mut Fields) {
+    const PREFIXES: [&[u8]; 3] = [b"x-forwarded-", b"x-envoy-", b"x-penstock-"];
     fields.remove_if(|id, name, _| match id {
-        HeaderId::XForwardedProto
-        | HeaderId::XForwardedHost
-        | HeaderId::XForwardedPort
-        | HeaderId::XRealIp => true,
-        _ => name.starts_with(b"x-envoy-") || name.starts_with(b"x-penstock-"),
+        HeaderId::XForwardedFor => false,
+        HeaderId::XRealIp => true,
+        _ => PREFIXES.iter().any(|prefix| name.starts_with(prefix)),
     });
 }
 
@@ -188,6 +187,7 @@ mod tests {
         let mut fields = Fields::default();
         for name in [
             "x-forwarded-proto",
+            "x-forwarded-client-cert",
             "x-real-ip",
             "x-envoy-internal",
             "x-penstock-a",
