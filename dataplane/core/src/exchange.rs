@@ -198,7 +198,7 @@ impl Exchange {
             request: &self.request,
             original_target: &self.original_target,
             response: (self.response.status != 0).then_some(&self.response),
-            trailers: None,
+            trailers: self.response_body.trailers(),
             record: &self.record,
             listener: self.listener().map_or("", |listener| &listener.name),
             route,

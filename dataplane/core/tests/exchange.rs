@@ -403,7 +403,10 @@ fn s04_a_body_that_trickles_is_given_up() {
 
 #[test]
 fn s06_a_tunnel_that_the_client_does_not_read_is_cut() {
-    let mut world = World::with(WorldOptions { keep_sent: true, ..WorldOptions::default() });
+    let mut world = World::with(WorldOptions {
+        keep_sent: true,
+        ..WorldOptions::default()
+    });
     let client = world.accept();
     world.client_sends(
         client,

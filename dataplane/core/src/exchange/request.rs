@@ -131,7 +131,7 @@ impl Engine {
         let http = &listener.http;
         exchange.keep_downstream = exchange.framing.keep_alive && self.may_keep(exchange, http);
         if exchange.request.method == Method::Connect {
-            return Err(Fault::exchange(Side::Downstream, Cause::NoRoute));
+            return Err(Fault::connection(Side::Downstream, Cause::NoRoute));
         }
         self.scratch.clear();
         let outcome = normalize(exchange.request.target(), &http.path, &mut self.scratch);
@@ -324,6 +324,12 @@ impl Engine {
             exchange.reused = false;
             return Ok(Step::Next(Stage::Connect));
         }
+        // At the ceiling another pooled connection is better than none.
+        if std::mem::take(&mut exchange.fresh_only)
+            && let Some(conn) = self.clusters.take(endpoint)
+        {
+            return self.attach(exchange, conn, endpoint);
+        }
         let waiting = waiting(exchange.key);
         let ticket = match exchange.waited {
             true => self.clusters.wait_first(cluster.id, high, waiting),
@@ -445,7 +451,7 @@ impl Engine {
             let forward = listener.is_some_and(|listener| listener.http.forward_trailers);
             let trailers = exchange.request_body.trailers().filter(|_| forward);
             self.scratch.clear();
-            encode_last_chunk(trailers.as_deref(), &mut self.scratch);
+            encode_last_chunk(trailers, &mut self.scratch);
             self.send_scratch(upstream, None).map_err(local)?;
         }
         Ok(Step::Next(Stage::Sent))

@@ -41,6 +41,8 @@ impl Engine {
                 Ok(())
             }
             ResponseStage::Done => {
+                // C04: bytes behind the response.
+                exchange.keep_upstream = false;
                 self.buffers.give(buffer);
                 Ok(())
             }
@@ -309,7 +311,7 @@ impl Engine {
             let forward = listener.is_some_and(|listener| listener.http.forward_trailers);
             let trailers = exchange.response_body.trailers().filter(|_| forward);
             self.scratch.clear();
-            encode_last_chunk(trailers.as_deref(), &mut self.scratch);
+            encode_last_chunk(trailers, &mut self.scratch);
             self.send_scratch(exchange.downstream, None)
                 .map_err(local)?;
         }

@@ -84,7 +84,7 @@ impl BodyDecoder {
     }
 
     /// The trailers, if any came and were kept (F13).
-    pub fn trailers(&mut self) -> Option<&mut Fields> {
+    pub fn trailers(&self) -> Option<&Fields> {
         match self {
             Self::Chunked(chunked) => chunked.trailers(),
             _ => None,

@@ -108,8 +108,8 @@ impl ChunkedDecoder {
     }
 
     /// The trailers, if any came and were kept; complete once the body is finished.
-    pub fn trailers(&mut self) -> Option<&mut Fields> {
-        let fields = &mut self.trailers.as_mut()?.fields;
+    pub fn trailers(&self) -> Option<&Fields> {
+        let fields = &self.trailers.as_ref()?.fields;
         (!fields.is_empty()).then_some(fields)
     }
 
