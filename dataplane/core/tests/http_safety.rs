@@ -332,7 +332,7 @@ fn take_body(
     taken.bytes.extend_from_slice(buffer.as_slice());
     if decoder.is_finished() && towards == BodyLength::Chunked {
         let kept = decoder.trailers().filter(|_| trailers);
-        encode_last_chunk(kept.as_deref(), &mut taken.bytes);
+        encode_last_chunk(kept, &mut taken.bytes);
     }
     Ok((used, decoder.is_finished()))
 }
