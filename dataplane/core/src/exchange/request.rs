@@ -391,6 +391,11 @@ impl Engine {
         let Some(upstream) = exchange.upstream else {
             return Ok(Step::Wait);
         };
+        exchange.record.attempts += 1;
+        if counts_attempts(exchange) {
+            let attempt = b'0' + exchange.record.attempts.min(9);
+            exchange.request.fields.set(HeaderId::XEnvoyAttemptCount, &[attempt]);
+        }
         let upgrade = exchange.upgrade.filter(|_| exchange.upgrading);
         let upgrade = upgrade.map(|span| exchange.request.fields.text(span));
         self.scratch.clear();
@@ -398,7 +403,6 @@ impl Engine {
         encode_request(&exchange.request, body, true, upgrade, &mut self.scratch);
         let first = self.next_payload(exchange)?;
         self.send_scratch(upstream, first).map_err(local)?;
-        exchange.record.attempts += 1;
         exchange.record.upstream_start = self.now.time;
         if let Some(cluster) = exchange.cluster() {
             cluster.stats.of(self.worker).counters.requests.add(1);
@@ -538,6 +542,12 @@ fn decode_head(exchange: &mut Exchange, head: &[u8]) -> Result<(), Refusal> {
         exchange.framing.expect_continue = false;
     }
     Ok(())
+}
+
+/// `include_request_attempt_count` of the virtual host.
+fn counts_attempts(exchange: &Exchange) -> bool {
+    let at = exchange.http().zip(exchange.route);
+    at.is_some_and(|(http, route)| http.routes.host(route.host).attempt_count)
 }
 
 /// The route's own list decides before that of the connection manager (C10).
