@@ -1,10 +1,14 @@
 //! The command line of perf-lab.
 
+use std::env;
+use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use perf_lab::compare::{Kind, Layout, Plan, Subject};
 use perf_lab::load::Load;
 use perf_lab::origin::Behaviour;
 
@@ -24,6 +28,10 @@ pub(crate) enum Command {
     Load(LoadOptions),
     /// Print CPU time per request of a process while load runs
     Cpu(CpuOptions),
+    /// Relay TCP without looking at it: the floor of every proxy
+    Relay(RelayOptions),
+    /// Print CPU time per request of penstock, nginx and the relay, measured side by side
+    Compare(CompareOptions),
 }
 
 #[derive(Debug, Args)]
@@ -151,6 +159,109 @@ pub(crate) struct CpuOptions {
 impl CpuOptions {
     pub(crate) fn warm_up(&self) -> Duration {
         seconds(self.warm_up)
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RelayOptions {
+    /// Address to listen on
+    #[arg(long)]
+    pub(crate) listen: SocketAddr,
+    /// Address to connect to
+    #[arg(long)]
+    pub(crate) to: SocketAddr,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompareOptions {
+    /// The penstock binary, built with --release; left out if it is not there
+    #[arg(long, default_value = "target/release/penstock")]
+    penstock: PathBuf,
+    /// The nginx binary; left out if it is not there
+    #[arg(long, default_value = "/usr/sbin/nginx")]
+    nginx: PathBuf,
+    /// Everything on one CPU, or the subject on its own
+    #[arg(long, value_enum, default_value_t = Place::C)]
+    layout: Place,
+    /// Rounds; each subject runs twice in each
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Load before each measurement, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
+    warm_up: f64,
+    /// Length of each measurement in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 3.0)]
+    window: f64,
+    /// Connections of the load
+    #[arg(long, default_value_t = 64)]
+    connections: usize,
+    /// Bytes of each answer
+    #[arg(long, default_value_t = 1024)]
+    size: u64,
+    /// A connection for each request
+    #[arg(long)]
+    close: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Place {
+    /// Load, origin and subject on one CPU
+    C,
+    /// The subject on the first CPU, the rest on the second
+    S,
+}
+
+impl CompareOptions {
+    pub(crate) fn title(&self) -> String {
+        format!(
+            "layout {:?}, {} connections, {} bytes, {}, {} rounds of 2 x {} s",
+            self.layout,
+            self.connections,
+            self.size,
+            if self.close { "close" } else { "keep-alive" },
+            self.rounds,
+            self.window
+        )
+    }
+
+    pub(crate) fn plan(&self) -> io::Result<Plan> {
+        Ok(Plan {
+            subjects: self.subjects()?,
+            layout: match self.layout {
+                Place::C => Layout::OneCore,
+                Place::S => Layout::Split,
+            },
+            rounds: self.rounds,
+            warm_up: seconds(self.warm_up),
+            window: seconds(self.window),
+            connections: self.connections,
+            size: self.size,
+            keep_alive: !self.close,
+            folder: env::temp_dir().join(format!("perf-lab-{}", std::process::id())),
+        })
+    }
+
+    /// The one that ratios are taken to comes first: nginx, or the relay where there is no nginx.
+    fn subjects(&self) -> io::Result<Vec<Subject>> {
+        let subject = |name: &str, kind: Kind, program: PathBuf| Subject {
+            name: name.to_owned(),
+            kind,
+            program,
+        };
+        let mut subjects = Vec::new();
+        if self.nginx.exists() {
+            subjects.push(subject("nginx", Kind::Nginx, self.nginx.clone()));
+        }
+        subjects.push(subject("relay", Kind::Relay, env::current_exe()?));
+        let drivers = ["uring", "epoll"].iter();
+        for driver in drivers.filter(|_| self.penstock.exists()) {
+            let kind = Kind::Penstock {
+                driver: (*driver).to_owned(),
+            };
+            let name = format!("penstock-{driver}");
+            subjects.push(subject(&name, kind, self.penstock.clone()));
+        }
+        Ok(subjects)
     }
 }
 

@@ -7,10 +7,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod compare;
 pub mod cpu;
 pub mod load;
 pub mod origin;
 pub mod pattern;
+pub mod relay;
 
 mod body;
 mod poll;

@@ -19,6 +19,8 @@ fn main() -> ExitCode {
         Command::Origin(options) => origin(&options),
         Command::Load(options) => load(&options),
         Command::Cpu(options) => cpu(&options),
+        Command::Relay(options) => relay(&options),
+        Command::Compare(options) => compare(&options),
     };
     done.unwrap_or_else(|error| {
         eprintln!("perf-lab: {error}");
@@ -51,6 +53,31 @@ fn cpu(options: &cli::CpuOptions) -> io::Result<ExitCode> {
     let sample = perf_lab::cpu::measure(options.pid, &load, options.warm_up())?;
     println!("{sample}");
     Ok(verdict(sample.report.failed()))
+}
+
+fn relay(options: &cli::RelayOptions) -> io::Result<ExitCode> {
+    let listener = std::net::TcpListener::bind(options.listen)?;
+    println!("relay on {} to {}", listener.local_addr()?, options.to);
+    perf_lab::relay::run(listener, options.to)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn compare(options: &cli::CompareOptions) -> io::Result<ExitCode> {
+    let plan = options.plan()?;
+    let outcomes = plan.run(|name, sample| eprintln!("{name:<16} {sample}"))?;
+    println!("{}", options.title());
+    println!("subject            CPU us/request   ratio (MAD)       origin connections/request");
+    for outcome in outcomes {
+        println!(
+            "{:<18} {:>14.2}   {:.3} ({:.3})     {:.4}",
+            outcome.name,
+            outcome.microseconds,
+            outcome.ratio,
+            outcome.spread,
+            outcome.connections_per_request
+        );
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn verdict(failed: u64) -> ExitCode {
