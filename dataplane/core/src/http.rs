@@ -122,7 +122,7 @@ pub struct RequestHead {
     pub method_text: Span,
     /// Origin form: path and query (or `*`).
     pub target: Span,
-    /// Host and port as they will be forwarded; empty if an HTTP/1.0 request has none.
+    /// Host and port as they will be forwarded; never empty in a decoded head.
     pub authority: Span,
     /// True for https.
     pub secure: bool,

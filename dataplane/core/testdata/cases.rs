@@ -46,6 +46,7 @@ pub(crate) struct Case {
 
 impl Case {
     /// The part of the name before the first underscore, for example `f08`.
+    #[allow(dead_code, reason = "not every test asks for it")]
     pub(crate) fn id(&self) -> &str {
         self.name.split('_').next().unwrap_or_default()
     }

@@ -238,10 +238,14 @@ fn place_target(
             place_absolute_rest(head, rest, out);
         }
     }
+    if out.authority.is_empty() {
+        return Err(Refusal::Host);
+    }
     Ok(())
 }
 
-/// T07: Host is there, once, and well formed; 1.0 may do without.
+/// T07: Host is there, once, and well formed; 1.0 may do without if its target or the configuration says
+/// where to, because what we forward always has one.
 fn place_authority(
     host: Option<Span>,
     options: &RequestOptions,
@@ -364,6 +368,8 @@ fn read_response_fields(
         match id {
             HeaderId::ContentLength => framing.length_folded(header.value),
             HeaderId::TransferEncoding => framing.coding(header.value),
+            // Means nothing in a response, and something to whoever confuses the two.
+            HeaderId::Host => {}
             _ => {
                 if id == HeaderId::Connection {
                     connection.read(header.value)?;

@@ -25,9 +25,9 @@ pub enum ConnectionHeader {
     Upgrade,
 }
 
-/// Appends a request head to `out`. Hop-by-hop fields must be stripped from the fields; Connection,
-/// Upgrade (to the protocol `upgrade`), Content-Length and Transfer-Encoding are written from the
-/// arguments.
+/// Appends a request head to `out`. Host, Connection, Upgrade (to the protocol `upgrade`), Content-Length
+/// and Transfer-Encoding are written from the model and the arguments, never from the fields; other
+/// hop-by-hop fields must be stripped before.
 pub fn encode_request(
     head: &RequestHead,
     body: BodyLength,
@@ -122,23 +122,16 @@ pub fn encode_last_chunk(trailers: Option<&Fields>, out: &mut Vec<u8>) {
 
 fn put_fields(fields: &Fields, out: &mut Vec<u8>) {
     for field in fields.list() {
-        debug_assert!(
-            !is_written_anew(field.id),
-            "a framing or connection field is among the fields"
-        );
-        put(
-            out,
-            &[
-                fields.text(field.name),
-                b": ",
-                fields.text(field.value),
-                b"\r\n",
-            ],
-        );
+        if is_written_anew(field.id) {
+            continue;
+        }
+        let (name, value) = (fields.text(field.name), fields.text(field.value));
+        put(out, &[name, b": ", value, b"\r\n"]);
     }
 }
 
-/// Fields that the encoder writes itself; a second one would be an ambiguous message.
+/// Fields that only the encoder writes: a second one, from wherever it came, would be an ambiguous
+/// message.
 fn is_written_anew(id: HeaderId) -> bool {
     matches!(
         id,
