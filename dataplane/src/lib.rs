@@ -7,6 +7,7 @@
 
 pub mod admin;
 pub mod bootstrap;
+pub mod dns;
 pub mod notify;
 pub mod telemetry;
 pub mod translate;

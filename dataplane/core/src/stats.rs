@@ -334,6 +334,18 @@ macro_rules! counts_status {
 
 counts_status! { ListenerCounters ClusterCounters RouteCounters }
 
+family! {
+    /// Of the process: names of clusters that are resolved by DNS.
+    DnsCounters {
+        lookups: Counter = "penstock_dns_lookups_total", "Lookups of names of clusters.";
+        failures: Counter = "penstock_dns_lookup_failures_total",
+            "Lookups without an address; the last answer stays in use.";
+        changes: Counter = "penstock_dns_changes_total", "Lookups that changed a set of addresses.";
+        names: Gauge = "penstock_dns_names", "Names that are looked up.";
+        failing: Gauge = "penstock_dns_names_failing", "Names whose last lookup failed.";
+    }
+}
+
 /// Per listener: counters and the request duration.
 #[derive(Debug, Default)]
 pub struct ListenerStats {
