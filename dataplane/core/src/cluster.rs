@@ -264,6 +264,22 @@ impl Clusters {
         Some(conn)
     }
 
+    /// An idle connection to another endpoint of the cluster that has the same host name, for when
+    /// no further connection is allowed: better than to wait while it idles.
+    pub fn take_other(&mut self, key: EndpointKey) -> Option<(EndpointKey, ConnId)> {
+        let wanted = self.endpoints.find(key)?;
+        let state = find_state(&mut self.states, wanted.cluster)?;
+        if state.stats(self.worker).counters.connections_idle.value() == 0 {
+            return None;
+        }
+        let serves = |other: EndpointKey| {
+            let state = self.endpoints.find(other);
+            self.pool.len(other) > 0 && state.is_some_and(|it| it.hostname == wanted.hostname)
+        };
+        let other = state.balance.keys().find(|&other| serves(other))?;
+        Some((other, self.take(other)?))
+    }
+
     /// An idle connection died or timed out; false if it was not idle.
     pub fn remove(&mut self, key: EndpointKey, conn: ConnId) -> bool {
         let Some(cluster) = self.endpoints.find(key).map(|endpoint| endpoint.cluster) else {

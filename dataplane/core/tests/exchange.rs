@@ -439,3 +439,34 @@ fn s06_a_client_that_reads_nothing_is_cut() {
     world.wait_seconds(62);
     assert_eq!(world.closed(), [origin, client]);
 }
+
+#[test]
+fn at_max_connections_one_that_idles_at_another_endpoint_serves() {
+    let mut world = World::with(WorldOptions {
+        two_of_each: true,
+        ..WorldOptions::default()
+    });
+    let clients: Vec<_> = (0..4).map(|_| world.accept()).collect();
+    world.client_sends(clients[0], GET);
+    let busy = world.connected();
+    world.client_sends(clients[1], GET);
+    let other = world.connected();
+    assert!(world.sent_to(other).starts_with("GET"));
+    // The next two wait, one for each endpoint.
+    world.client_sends(clients[2], GET);
+    world.client_sends(clients[3], GET);
+    assert!(world.connects().is_empty());
+    for client in &clients[1..] {
+        world.origin_sends(other, OK);
+        assert!(world.sent_to(*client).starts_with("HTTP/1.1 200"));
+    }
+    assert!(world.sent_to(busy).starts_with("GET"), "untouched since");
+    // It is idle now, wherever the next request is picked to go.
+    for _ in 0..2 {
+        world.client_sends(clients[1], GET);
+        assert!(world.sent_to(other).starts_with("GET"));
+        world.origin_sends(other, OK);
+        assert!(world.sent_to(clients[1]).starts_with("HTTP/1.1 200"));
+    }
+    assert!(world.connects().is_empty());
+}

@@ -123,6 +123,12 @@ impl Balance {
         })
     }
 
+    /// All endpoints that can be picked, some maybe more than once.
+    pub(super) fn keys(&self) -> impl Iterator<Item = EndpointKey> {
+        let groups = self.shares.iter().map(|share| &share.group);
+        groups.flat_map(|group| group.keys.iter().copied())
+    }
+
     fn take(&mut self, level: usize, class: Class) -> Option<Group> {
         let found = self
             .shares

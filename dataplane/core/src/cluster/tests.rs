@@ -206,3 +206,27 @@ fn round_robin_takes_turns_and_keeps_its_place_over_a_change() {
     world.change(&[&healthy(0..5)]);
     assert_eq!(world.pick_id(), expected);
 }
+
+#[test]
+fn an_idle_connection_elsewhere_serves_when_no_further_one_is_allowed() {
+    let limits = Thresholds {
+        connections: 2,
+        ..Thresholds::default()
+    };
+    let rows = [
+        (0, 1, Health::Healthy),
+        (1, 1, Health::Healthy),
+        (2, 1, Health::Unhealthy),
+    ];
+    let mut world = World::new(cluster(Policy::RoundRobin, &[&rows], limits));
+    let (one, other) = (world.pick().unwrap(), world.pick().unwrap());
+    assert!(world.clusters.try_connection(one, false));
+    assert!(world.clusters.try_connection(other, false));
+    assert!(!world.clusters.try_connection(one, false));
+    assert_eq!(world.clusters.take_other(one), None, "nothing is idle");
+    assert_eq!(world.clusters.put(other, conn(5)), None);
+    assert_eq!(world.clusters.take(one), None);
+    assert_eq!(world.clusters.take_other(one), Some((other, conn(5))));
+    assert_eq!(world.counters().connections_idle.value(), 0);
+    assert_eq!(world.counters().overflow_connections.value(), 1);
+}

@@ -330,6 +330,13 @@ impl Engine {
         {
             return self.attach(exchange, conn, endpoint);
         }
+        if let Some((other, conn)) = self.clusters.take_other(endpoint) {
+            self.clusters.started(other);
+            self.clusters.ended(endpoint);
+            exchange.endpoint = Some(other);
+            exchange.record.upstream_remote = Some(self.clusters.endpoint(other).address);
+            return self.attach(exchange, conn, other);
+        }
         let waiting = waiting(exchange.key);
         let ticket = match exchange.waited {
             true => self.clusters.wait_first(cluster.id, high, waiting),

@@ -31,6 +31,8 @@ pub(crate) struct WorldOptions {
     pub(crate) keep_sent: bool,
     /// The listener accepts HTTP/1.0.
     pub(crate) accept_http10: bool,
+    /// The cluster has two endpoints and may have two connections.
+    pub(crate) two_of_each: bool,
 }
 
 /// One engine and what it has done so far.
@@ -246,25 +248,34 @@ impl World {
     }
 }
 
+fn endpoint(id: u32) -> Endpoint {
+    Endpoint {
+        id: EndpointId(id),
+        address: SocketAddr::from(([192, 0, 2, 9], 80 + id as u16)),
+        hostname: None,
+        weight: 1,
+        health: Health::Healthy,
+    }
+}
+
 fn snapshot(options: WorldOptions) -> Snapshot {
+    let mut thresholds = Thresholds::default();
+    let endpoints = if options.two_of_each { 2 } else { 1 };
+    if options.two_of_each {
+        thresholds.connections = 2;
+    }
     let cluster = Cluster {
         id: ClusterId(0),
         name: "origin".into(),
         policy: Policy::RoundRobin,
-        priorities: vec![vec![Endpoint {
-            id: EndpointId(0),
-            address: SocketAddr::from(([192, 0, 2, 9], 80)),
-            hostname: None,
-            weight: 1,
-            health: Health::Healthy,
-        }]],
+        priorities: vec![(0..endpoints).map(endpoint).collect()],
         overprovisioning_percent: 140,
         panic_percent: 50,
         connect_timeout: Duration::from_secs(5),
         idle_timeout: Some(Duration::from_secs(3600)),
         requests_per_connection_max: None,
         buffer_limit: 32 * 1024,
-        breakers: Arc::new(Breakers::new(Thresholds::default(), Thresholds::default())),
+        breakers: Arc::new(Breakers::new(thresholds, Thresholds::default())),
         stats: Arc::new(PerWorker::new(1)),
     };
     Snapshot {
