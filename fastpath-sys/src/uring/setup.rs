@@ -1,0 +1,116 @@
+//! Set-up: from the fullest set of flags down to the floor (Linux 6.1), one flag at a time.
+
+use std::io;
+
+use io_uring::{IoUring, Probe, opcode};
+
+/// How a ring is to be set up.
+#[derive(Clone, Debug)]
+pub struct RingOptions {
+    /// Entries of the submission queue.
+    pub submissions: u32,
+    /// Entries of the completion queue.
+    pub completions: u32,
+    /// Blocks of the provided-buffer ring; 0 for none.
+    pub buffers: u16,
+    /// Leave the submission index array out if the kernel can (6.6).
+    pub no_sqarray: bool,
+    /// Register the ring with the thread, which saves a look-up per call (5.18).
+    pub registered_ring: bool,
+}
+
+impl Default for RingOptions {
+    fn default() -> Self {
+        Self {
+            submissions: 4096,
+            completions: 32_768,
+            buffers: 256,
+            no_sqarray: true,
+            registered_ring: true,
+        }
+    }
+}
+
+/// What a ring turned out to have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Features {
+    /// No submission index array.
+    pub no_sqarray: bool,
+    /// The kernel can wait for a batch for some time (6.12).
+    pub min_timeout: bool,
+    /// The ring is registered with its thread.
+    pub registered_ring: bool,
+}
+
+pub(super) fn build(options: &RingOptions) -> io::Result<(IoUring, Features)> {
+    let invalid = |error: &io::Error| error.raw_os_error() == Some(libc::EINVAL);
+    let ladder = if options.no_sqarray {
+        &[true, false][..]
+    } else {
+        &[false]
+    };
+    let mut last = io::Error::from_raw_os_error(libc::EINVAL);
+    for &no_sqarray in ladder {
+        match try_build(options, no_sqarray) {
+            Ok(io) => return finish(io, no_sqarray),
+            Err(error) if invalid(&error) => last = error,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last)
+}
+
+fn try_build(options: &RingOptions, no_sqarray: bool) -> io::Result<IoUring> {
+    let mut builder = IoUring::builder();
+    builder
+        .setup_single_issuer()
+        .setup_defer_taskrun()
+        .setup_coop_taskrun()
+        .setup_taskrun_flag()
+        .setup_submit_all()
+        .setup_cqsize(options.completions)
+        .setup_clamp();
+    if no_sqarray {
+        builder.setup_no_sqarray();
+    }
+    builder.build(options.submissions)
+}
+
+fn finish(io: IoUring, no_sqarray: bool) -> io::Result<(IoUring, Features)> {
+    let parameters = io.params();
+    let complete = parameters.is_feature_nodrop()
+        && parameters.is_feature_ext_arg()
+        && parameters.is_feature_fast_poll()
+        && parameters.is_feature_skip_cqe_on_success()
+        && has_operations(&io)?;
+    if !complete {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    let min_timeout = parameters.is_feature_min_timeout();
+    // Nothing here may ever need a kernel worker thread; if something does, one is plenty.
+    let _ = io.submitter().register_iowq_max_workers(&mut [1, 1]);
+    Ok((
+        io,
+        Features {
+            no_sqarray,
+            min_timeout,
+            registered_ring: false,
+        },
+    ))
+}
+
+fn has_operations(io: &IoUring) -> io::Result<bool> {
+    let mut probe = Probe::new();
+    io.submitter().register_probe(&mut probe)?;
+    let needed = [
+        opcode::Accept::CODE,
+        opcode::Recv::CODE,
+        opcode::Send::CODE,
+        opcode::SendMsg::CODE,
+        opcode::Connect::CODE,
+        opcode::PollAdd::CODE,
+        opcode::AsyncCancel::CODE,
+        opcode::Close::CODE,
+    ];
+    Ok(needed.into_iter().all(|code| probe.is_supported(code)))
+}
