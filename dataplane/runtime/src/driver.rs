@@ -13,7 +13,9 @@
 
 pub mod epoll;
 mod errors;
+mod lobby;
 mod segments;
+mod table;
 
 use std::fmt;
 use std::io;

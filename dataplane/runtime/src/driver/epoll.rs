@@ -8,7 +8,7 @@ mod connection;
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use fastpath_sys::epoll::{Edge, Epoll, Interest};
@@ -18,8 +18,10 @@ use penstock_core::buffer::{Buffer, BufferPool};
 use penstock_core::config::ListenerId;
 use penstock_core::event::{Close, ConnId, Event, Incoming, IoFault, Op, Time};
 
-use self::connection::{Connection, Is, Table};
+use self::connection::{Connection, Is};
+use super::lobby::Lobby;
 use super::segments::Segments;
+use super::table::Table;
 use super::{Driver, Setup, errors, reserve};
 use crate::listen::ListenSocket;
 
@@ -59,10 +61,9 @@ struct Listener {
 pub struct EpollDriver {
     epoll: Epoll,
     setup: Setup,
-    connections: Table,
+    connections: Table<Connection>,
     listeners: Vec<Option<Listener>>,
-    /// Accepted, not yet adopted or refused.
-    incoming: Vec<OwnedFd>,
+    lobby: Lobby,
     segments: Segments,
     /// Events that need no system call.
     immediate: VecDeque<Event>,
@@ -91,7 +92,7 @@ impl EpollDriver {
             setup,
             connections: Table::default(),
             listeners: Vec::new(),
-            incoming: Vec::new(),
+            lobby: Lobby::default(),
             segments: Segments::default(),
             immediate: VecDeque::new(),
             ready: VecDeque::new(),
@@ -151,7 +152,7 @@ impl Driver for EpollDriver {
     fn handle_op(&mut self, op: Op, pool: &mut BufferPool) {
         match op {
             Op::Adopt { incoming, conn } => self.adopt(incoming, conn),
-            Op::Refuse { incoming } => drop(self.take_incoming(incoming)),
+            Op::Refuse { incoming } => drop(self.lobby.take(incoming)),
             Op::Connect { conn, address } => self.connect(conn, address),
             Op::Send { conn, segment } => self.send(conn, segment, pool),
             Op::ReceiveOn { conn } => self.receive_on(conn),
@@ -535,24 +536,10 @@ impl EpollDriver {
     }
 
     fn accept_one(&mut self, index: usize) -> io::Result<Event> {
-        let listener = self.listeners.get(index).and_then(Option::as_ref);
-        let Some(listener) = listener.map(|listener| &listener.socket) else {
-            return Err(io::Error::from_raw_os_error(errno::EAGAIN));
-        };
-        let (fd, remote) = socket::accept(listener.socket.as_fd(), Blocking::No)?;
-        let local = match listener.address.ip().is_unspecified() {
-            true => socket::local_address(fd.as_fd())?,
-            false => listener.address,
-        };
-        let incoming = Incoming(fd.as_raw_fd() as u32);
-        let listener = listener.listener;
-        self.incoming.push(fd);
-        Ok(Event::Accepted {
-            listener,
-            incoming,
-            remote,
-            local,
-        })
+        match self.listeners.get(index) {
+            Some(Some(listener)) => self.lobby.accept(&listener.socket, Blocking::No),
+            _ => Err(io::Error::from_raw_os_error(errno::EAGAIN)),
+        }
     }
 
     fn resume_listeners(&mut self) {
@@ -568,21 +555,14 @@ impl EpollDriver {
         }
     }
 
-    fn take_incoming(&mut self, incoming: Incoming) -> Option<OwnedFd> {
-        let here = |fd: &OwnedFd| fd.as_raw_fd() as u32 == incoming.0;
-        let position = self.incoming.iter().rposition(here)?;
-        Some(self.incoming.swap_remove(position))
-    }
-
     fn adopt(&mut self, incoming: Incoming, conn: ConnId) {
-        let Some(fd) = self.take_incoming(incoming) else {
-            debug_assert!(false, "adopted a connection that was not offered");
+        let Some(fd) = self.lobby.take(incoming) else {
             return;
         };
         let watched = self
             .epoll
             .add(fd.as_fd(), Interest::Readable, connection::token(conn));
-        let mut connection = Connection::new(conn, fd);
+        let mut connection = Connection::new(fd);
         connection.set(Is::RECEIVE_ON | Is::WRITABLE);
         if let Err(error) = watched {
             connection.set(Is::FAILED);
@@ -608,7 +588,7 @@ impl EpollDriver {
         let outcome = socket::connect(fd.as_fd(), address)?;
         self.epoll
             .add(fd.as_fd(), Interest::Both, connection::token(conn))?;
-        let mut connection = Connection::new(conn, fd);
+        let mut connection = Connection::new(fd);
         connection.set(Is::CONNECTING | Is::WATCHES_ROOM);
         self.connections.insert(conn, connection);
         if outcome == Connect::Done {

@@ -1,4 +1,4 @@
-//! What the epoll driver knows of a connection: 24 bytes, in a table by slot.
+//! What the epoll driver knows of a connection.
 
 use std::os::fd::OwnedFd;
 
@@ -38,7 +38,6 @@ impl Is {
 
 /// One connection.
 pub(super) struct Connection {
-    generation: u32,
     pub(super) fd: OwnedFd,
     pub(super) queue: Queue,
     is: u16,
@@ -47,9 +46,8 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(conn: ConnId, fd: OwnedFd) -> Self {
+    pub(super) fn new(fd: OwnedFd) -> Self {
         Self {
-            generation: conn.generation,
             fd,
             queue: Queue::EMPTY,
             is: 0,
@@ -89,32 +87,6 @@ impl Connection {
     }
 }
 
-/// Connections by slot.
-#[derive(Default)]
-pub(super) struct Table(Vec<Option<Connection>>);
-
-impl Table {
-    #[inline]
-    pub(super) fn find(&mut self, conn: ConnId) -> Option<&mut Connection> {
-        let connection = self.0.get_mut(conn.slot as usize)?.as_mut()?;
-        (connection.generation == conn.generation).then_some(connection)
-    }
-
-    pub(super) fn insert(&mut self, conn: ConnId, connection: Connection) {
-        let slot = conn.slot as usize;
-        if slot >= self.0.len() {
-            self.0.resize_with(slot + 1, || None);
-        }
-        debug_assert!(self.0[slot].is_none(), "the slot is in use until Closed");
-        self.0[slot] = Some(connection);
-    }
-
-    pub(super) fn remove(&mut self, conn: ConnId) -> Option<Connection> {
-        self.find(conn)?;
-        self.0[conn.slot as usize].take()
-    }
-}
-
 /// The token by which epoll names a connection.
 pub(super) fn token(conn: ConnId) -> u64 {
     u64::from(conn.generation) << 32 | u64::from(conn.slot)
@@ -139,6 +111,6 @@ mod tests {
             generation: u32::MAX,
         };
         assert_eq!(id(token(conn)), conn);
-        assert!(std::mem::size_of::<Option<Connection>>() <= 24);
+        assert!(std::mem::size_of::<Option<(u32, Connection)>>() <= 24);
     }
 }
