@@ -16,6 +16,7 @@ mod errors;
 mod lobby;
 mod segments;
 mod table;
+pub mod uring;
 
 use std::fmt;
 use std::io;
@@ -29,6 +30,7 @@ use penstock_core::event::{Event, Op, Time};
 use penstock_core::limits::BUFFERS_RESERVED;
 use penstock_core::stats::{PerWorker, WorkerCounters, WorkerIndex, WorkerStats};
 
+use self::uring::caps::{Caps, UringOptions};
 use crate::listen::ListenSocket;
 
 /// Moves bytes for one worker. Lives and dies on the worker's thread.
@@ -97,6 +99,8 @@ impl FromStr for Preference {
 /// The driver that was chosen.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Choice {
+    /// io_uring, with what is used of it.
+    Uring(Caps),
     /// epoll, and why.
     Epoll {
         /// For the start-up log.
@@ -107,25 +111,26 @@ pub enum Choice {
 impl fmt::Display for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Choice::Uring(caps) => write!(f, "uring ({caps})"),
             Choice::Epoll { reason } => write!(f, "epoll ({reason})"),
         }
+    }
+}
+
+/// Decides for all workers; an error says why the driver that was asked for does not work here.
+pub fn choose(preference: Preference, options: &UringOptions) -> Result<Choice, String> {
+    if preference == Preference::Epoll {
+        let reason = "as asked for".to_owned();
+        return Ok(Choice::Epoll { reason });
+    }
+    match (Caps::probe(options), preference) {
+        (Ok(caps), _) => Ok(Choice::Uring(caps)),
+        (Err(reason), Preference::Auto) => Ok(Choice::Epoll { reason }),
+        (Err(why), _) => Err(format!("{why}; the drivers auto and epoll do without")),
     }
 }
 
 /// Buffers that drivers leave in the pool for what the machine writes itself (heads, local replies).
 fn reserve(pool: &BufferPool) -> usize {
     (BUFFERS_RESERVED / 2).min(pool.limit() / 4)
-}
-
-/// Decides for all workers; an error says why the driver that was asked for does not work here.
-pub fn choose(preference: Preference) -> Result<Choice, String> {
-    match preference {
-        Preference::Epoll => Ok(Choice::Epoll {
-            reason: "as asked for".to_owned(),
-        }),
-        Preference::Auto => Ok(Choice::Epoll {
-            reason: "the only one built in".to_owned(),
-        }),
-        Preference::Uring => Err("io_uring is not built in; use --driver epoll".to_owned()),
-    }
 }

@@ -27,6 +27,7 @@ pub mod worker;
 pub use fastpath_sys::socket::ListenOptions;
 pub use fastpath_sys::{process, signals};
 
+pub use driver::uring::caps::{Caps, UringOptions};
 pub use driver::{Choice, Driver, Preference};
 pub use listen::{ListenGroup, ListenSocket};
 pub use placement::Placement;

@@ -16,6 +16,9 @@ use penstock_core::config::Snapshot;
 use penstock_core::machine::Machine;
 use penstock_core::stats::{PerWorker, WorkerIndex, WorkerStats};
 
+use crate::driver::epoll::EpollDriver;
+use crate::driver::uring::UringDriver;
+use crate::driver::uring::caps::UringOptions;
 use crate::driver::{self, Choice, Preference, Setup};
 use crate::listen::{ListenGroup, ListenSocket};
 use crate::mailbox::{self, Command, Inbox, Mailbox, Progress, Ticket};
@@ -29,6 +32,8 @@ pub struct Options {
     pub placement: Placement,
     /// Which driver.
     pub driver: Preference,
+    /// How io_uring may be used.
+    pub uring: UringOptions,
     /// The counters of all workers, shared with the machines and with admin.
     pub stats: Arc<PerWorker<WorkerStats>>,
     /// Makes the log writer of a worker, on its thread.
@@ -45,6 +50,7 @@ impl Options {
             stats: Arc::new(PerWorker::new(placement.workers())),
             placement,
             driver: Preference::Auto,
+            uring: UringOptions::default(),
             log: Arc::new(|_| Box::new(|_, _| true)),
             on_death: exit_loudly,
         }
@@ -90,7 +96,7 @@ impl Runtime {
         M: Machine + 'static,
         F: Fn(WorkerIndex) -> M + Send + Sync + 'static,
     {
-        let choice = driver::choose(options.driver).map_err(StartError::Driver)?;
+        let choice = driver::choose(options.driver, &options.uring).map_err(StartError::Driver)?;
         let workers = options.placement.workers();
         let progress = Arc::new(Progress::new(workers));
         let make_machine = Arc::new(make_machine);
@@ -274,7 +280,11 @@ impl Seat {
         };
         // The one place where the driver's type is decided.
         match &self.choice {
-            Choice::Epoll { .. } => match driver::epoll::EpollDriver::new(setup) {
+            Choice::Uring(caps) => match UringDriver::new(setup, caps) {
+                Ok(driver) => self.run_on(driver, make_machine),
+                Err(error) => self.give_up(error),
+            },
+            Choice::Epoll { .. } => match EpollDriver::new(setup) {
                 Ok(driver) => self.run_on(driver, make_machine),
                 Err(error) => self.give_up(error),
             },

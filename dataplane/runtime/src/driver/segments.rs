@@ -76,6 +76,39 @@ impl Segments {
         })
     }
 
+    /// Lends the first segments to the kernel, as long as `take` accepts them. What is lent comes back by
+    /// [`Segments::restore`], or to the pool if the queue was cleared meanwhile.
+    pub(super) fn lend(
+        &mut self,
+        queue: &Queue,
+        mut take: impl FnMut(Buffer) -> Result<(), Buffer>,
+    ) {
+        let mut index = queue.head;
+        while let Some(node) = self.nodes.get_mut(index as usize) {
+            let Some(buffer) = node.buffer.take() else {
+                return;
+            };
+            if let Err(buffer) = take(buffer) {
+                node.buffer = Some(buffer);
+                return;
+            }
+            index = node.next;
+        }
+    }
+
+    /// Puts lent segments back, in the order in which they were lent.
+    pub(super) fn restore(&mut self, queue: &Queue, buffers: impl Iterator<Item = Buffer>) {
+        let mut index = queue.head;
+        for buffer in buffers {
+            let Some(node) = self.nodes.get_mut(index as usize) else {
+                debug_assert!(false, "more segments came back than were lent");
+                return;
+            };
+            node.buffer = Some(buffer);
+            index = node.next;
+        }
+    }
+
     /// Takes `sent` bytes off the front; `done` gets every segment that is now complete (an empty one
     /// is complete when it stands in front).
     pub(super) fn consume(
@@ -158,6 +191,31 @@ mod tests {
         assert_eq!(done, [3, 0]);
         segments.consume(&mut queue, 3, |_, bytes| done.push(bytes));
         assert_eq!(done, [3, 0, 5]);
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn lent_segments_come_back_to_their_places() {
+        let mut segments = Segments::default();
+        let mut queue = Queue::EMPTY;
+        for text in ["a", "bc", "def"] {
+            segments.push(&mut queue, buffer(text));
+        }
+        let mut lent = Vec::new();
+        segments.lend(&queue, |buffer| match lent.len() {
+            2 => Err(buffer),
+            _ => {
+                lent.push(buffer);
+                Ok(())
+            }
+        });
+        assert_eq!(segments.iter(&queue).collect::<Vec<_>>(), [b"def"]);
+        segments.restore(&queue, lent.into_iter());
+        assert_eq!(
+            segments.iter(&queue).collect::<Vec<_>>().concat(),
+            b"abcdef"
+        );
+        segments.consume(&mut queue, 6, |_, _| {});
         assert!(queue.is_empty());
     }
 

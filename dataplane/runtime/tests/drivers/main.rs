@@ -1,4 +1,6 @@
 //! The drivers under real sockets: every case runs on each of them.
 
+mod choice;
+mod exhaustion;
 mod support;
 mod transfer;

@@ -1,0 +1,225 @@
+//! Receiving: one multishot receive per connection, into buffers that the kernel takes from our stock.
+
+use std::io;
+use std::os::fd::AsFd;
+
+use fastpath_sys::errno;
+use fastpath_sys::socket;
+use fastpath_sys::uring::{Completion, Readiness, Returned, Shots};
+use penstock_core::buffer::BufferPool;
+use penstock_core::event::{ConnId, Event};
+
+use super::caps::Feature;
+use super::connection::{Is, Purpose};
+use super::{UringDriver, block_to_fill, buffer_of, mark_dirty};
+use crate::driver::{errors, reserve};
+
+impl UringDriver {
+    pub(super) fn switch_receive(&mut self, conn: ConnId, on: bool) {
+        let Some(connection) = self.connections.find(conn) else {
+            return;
+        };
+        match on {
+            true => connection.set(Is::RECEIVE_ON),
+            false => connection.clear(Is::RECEIVE_ON),
+        }
+        mark_dirty(connection, conn, &mut self.dirty);
+    }
+
+    /// Makes what is in flight agree with what is wanted.
+    pub(super) fn settle_receive(&mut self, conn: ConnId) {
+        let Some(connection) = self.connections.find(conn) else {
+            return;
+        };
+        match (connection.receives(), connection.receive) {
+            (true, None) if !connection.is(Is::STARVED) => self.arm_receive(conn),
+            (false, Some(flight)) if connection.must_stop() => {
+                connection.set(Is::RECEIVE_CANCELLED);
+                self.ring.cancel(flight);
+            }
+            (false, None) => self.watch_hang_up(conn),
+            _ => {}
+        }
+    }
+
+    fn arm_receive(&mut self, conn: ConnId) {
+        let stocked = self.caps.has(Feature::BufferRing);
+        if stocked && self.ring.stocked() == 0 {
+            return self.starve(conn);
+        }
+        let Some(connection) = self.connections.find(conn) else {
+            return;
+        };
+        let fd = connection.fd.as_fd();
+        let flight = if stocked {
+            let multi = self.caps.has(Feature::MultishotRecv);
+            let shots = if multi { Shots::Multi } else { Shots::Once };
+            self.ring.recv(fd, shots, Purpose::Receive(conn).token())
+        } else {
+            let token = Purpose::Readable(conn).token();
+            self.ring.poll(fd, Readiness::Readable, Shots::Once, token)
+        };
+        connection.receive = Some(flight);
+    }
+
+    /// A connection that does not receive would not notice that it is reset.
+    fn watch_hang_up(&mut self, conn: ConnId) {
+        let Some(connection) = self.connections.find(conn) else {
+            return;
+        };
+        let not = Is::WATCHED | Is::FAILED | Is::CONNECTING | Is::CLOSING;
+        if connection.other.is_none() && !connection.is(not) {
+            let token = Purpose::HangUp(conn).token();
+            let fd = connection.fd.as_fd();
+            connection.other = Some(self.ring.poll(fd, Readiness::HangUp, Shots::Multi, token));
+        }
+    }
+
+    pub(super) fn received(
+        &mut self,
+        conn: ConnId,
+        completion: Completion,
+        pool: &mut BufferPool,
+    ) -> Option<Event> {
+        let buffer = match completion.cargo {
+            Returned::Received(block) => Some(buffer_of(block)),
+            _ => None,
+        };
+        let wanted = self.note_receive(conn, completion.more);
+        let Some(buffer) = buffer else {
+            return self.receive_ended(conn, completion.result);
+        };
+        if !wanted {
+            pool.give(buffer);
+            return self.finish_close_if_due(conn);
+        }
+        let connection = self.connections.find(conn)?;
+        // A full buffer or an unwanted one: there is more where it came from.
+        if buffer.receivable() == 0 || !connection.is(Is::RECEIVE_ON) {
+            connection.set(Is::EAGER);
+            mark_dirty(connection, conn, &mut self.dirty);
+        } else {
+            connection.clear(Is::EAGER);
+        }
+        Some(Event::Received { conn, buffer })
+    }
+
+    /// Notes a completion of the receive; false if its bytes are of no use any more.
+    fn note_receive(&mut self, conn: ConnId, more: bool) -> bool {
+        let Some(connection) = self.connections.find(conn) else {
+            return false;
+        };
+        if !more {
+            connection.receive = None;
+            connection.clear(Is::RECEIVE_CANCELLED);
+            mark_dirty(connection, conn, &mut self.dirty);
+        }
+        !connection.is(Is::CLOSING | Is::FAILED)
+    }
+
+    fn receive_ended(&mut self, conn: ConnId, result: Result<u32, i32>) -> Option<Event> {
+        let connection = self.connections.find(conn)?;
+        if connection.is(Is::CLOSING) {
+            return self.finish_close_if_due(conn);
+        }
+        if connection.is(Is::FAILED | Is::ENDED) {
+            return None;
+        }
+        match (result, connection.fault) {
+            (Err(errno::ENOBUFS), _) => {
+                self.setup.counters().buffers_exhausted.add(1);
+                self.starve(conn);
+                return None;
+            }
+            (Err(errno::EAGAIN | errno::EINTR), _) => return None,
+            (Err(errno::ECANCELED), None) => return None,
+            _ => {}
+        }
+        connection.set(Is::ENDED);
+        let fault = match (connection.fault, result) {
+            (Some(fault), _) => fault,
+            (None, Ok(_)) => return Some(Event::End { conn }),
+            (None, Err(number)) => errors::fault_of(number),
+        };
+        connection.set(Is::FAILED);
+        Some(Event::Failed { conn, fault })
+    }
+
+    fn finish_close_if_due(&mut self, conn: ConnId) -> Option<Event> {
+        let closing = self.connections.find(conn)?.is(Is::CLOSING);
+        if closing {
+            self.finish_close(conn)
+        } else {
+            None
+        }
+    }
+
+    /// The way without a buffer ring: a poll said that there is something.
+    pub(super) fn readable(
+        &mut self,
+        conn: ConnId,
+        completion: Completion,
+        pool: &mut BufferPool,
+    ) -> Option<Event> {
+        if !self.note_receive(conn, completion.more) {
+            return self.finish_close_if_due(conn);
+        }
+        if completion.result == Err(errno::ECANCELED) {
+            return self.receive_ended(conn, completion.result);
+        }
+        let spare = pool.available() > reserve(pool);
+        let Some(mut buffer) = spare.then(|| pool.take()).flatten() else {
+            return self.receive_ended(conn, Err(errno::ENOBUFS));
+        };
+        let connection = self.connections.find(conn)?;
+        match socket::recv(connection.fd.as_fd(), buffer.spare_mut()) {
+            Ok(count) if count > 0 => {
+                buffer.filled(count);
+                Some(Event::Received { conn, buffer })
+            }
+            ended => {
+                pool.give(buffer);
+                self.receive_ended(conn, ended.map(|_| 0).map_err(|error| number(&error)))
+            }
+        }
+    }
+
+    fn starve(&mut self, conn: ConnId) {
+        let Some(connection) = self.connections.find(conn) else {
+            return;
+        };
+        if !connection.is(Is::STARVED) {
+            connection.set(Is::STARVED);
+            self.starved.push_back(conn);
+        }
+    }
+
+    /// Fills the kernel's stock from the pool, but leaves the machine its share.
+    pub(super) fn top_up(&mut self, pool: &mut BufferPool) {
+        let target = self.ring.stock_limit().min((pool.limit() / 2).max(1));
+        while self.ring.stocked() < target && pool.available() > reserve(pool) {
+            let Some(buffer) = pool.take() else { return };
+            if let Err(block) = self.ring.stock(block_to_fill(buffer)) {
+                return pool.give(buffer_of(block));
+            }
+        }
+    }
+
+    /// Lets starved connections try again, as many as there are buffers for.
+    pub(super) fn feed(&mut self, pool: &BufferPool) {
+        let buffers = match self.caps.has(Feature::BufferRing) {
+            true => self.ring.stocked(),
+            false => pool.available().saturating_sub(reserve(pool)),
+        };
+        for conn in self.starved.drain(..buffers.min(self.starved.len())) {
+            if let Some(connection) = self.connections.find(conn) {
+                connection.clear(Is::STARVED);
+                mark_dirty(connection, conn, &mut self.dirty);
+            }
+        }
+    }
+}
+
+fn number(error: &io::Error) -> i32 {
+    error.raw_os_error().unwrap_or(errno::EINVAL)
+}
