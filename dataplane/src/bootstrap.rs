@@ -30,6 +30,9 @@ use penstock_proto::prost_types::Any;
 pub use finding::{Finding, Findings, Severity};
 pub use span::SpanIndex;
 
+pub(crate) use node::Step;
+pub(crate) use span::FieldPath;
+
 /// How a file is read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct LoadOptions {

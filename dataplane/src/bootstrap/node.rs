@@ -114,7 +114,7 @@ impl Node {
 
 /// One step of a field path.
 #[derive(PartialEq, Eq, Debug)]
-pub(super) enum Step<'a> {
+pub(crate) enum Step<'a> {
     /// A field by its name in the `.proto` file; the file may have it in camel case.
     Field(&'a str),
     /// A key of a map field.

@@ -88,17 +88,17 @@ impl SpanIndex {
 
 /// A field path under construction: steps are pushed and taken off again.
 #[derive(Default, Debug)]
-pub(super) struct FieldPath {
+pub(crate) struct FieldPath {
     text: String,
 }
 
 impl FieldPath {
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
 
     /// Adds a step; the answer takes it off again through [`FieldPath::pop`].
-    pub(super) fn push(&mut self, step: &Step<'_>) -> usize {
+    pub(crate) fn push(&mut self, step: &Step<'_>) -> usize {
         let length = self.text.len();
         match step {
             Step::Field(name) if length == 0 => self.text.push_str(name),
@@ -109,7 +109,7 @@ impl FieldPath {
         length
     }
 
-    pub(super) fn pop(&mut self, length: usize) {
+    pub(crate) fn pop(&mut self, length: usize) {
         self.text.truncate(length);
     }
 }
