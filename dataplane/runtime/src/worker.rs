@@ -71,8 +71,6 @@ impl<D: Driver, M: Machine> Worker<D, M> {
                 self.drain_ops();
             }
             self.write_log();
-            // The control side holds every configuration until no worker does, so that this frees none.
-            while self.machine.poll_retired().is_some() {}
         }
     }
 
