@@ -5,6 +5,8 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::thread;
+use std::time::Duration;
 
 use fastpath_sys::socket::{self, ListenOptions};
 use penstock_core::config::ListenerId;
@@ -41,6 +43,10 @@ pub enum Sharing {
     Allowed,
 }
 
+/// How often an address in use is tried again, and after which pause: half a second in all.
+const LINGER_PAUSES: u32 = 25;
+const LINGER_PAUSE: Duration = Duration::from_millis(20);
+
 /// Binds one socket per worker to `address` and lets them listen.
 pub fn bind(
     listener: ListenerId,
@@ -55,13 +61,25 @@ pub fn bind(
             reuse_port: false,
             ..options.clone()
         };
-        socket::listen(address, &alone).map_err(fail)?;
+        bind_alone(address, &alone).map_err(fail)?;
     }
     let options = ListenOptions {
         reuse_port: true,
         ..options.clone()
     };
     bind_all(listener, address, workers, &options).map_err(fail)
+}
+
+/// Tries the address for itself, patiently: the kernel takes the sockets of an io_uring apart only some
+/// milliseconds after its process has ended, and a restart must not fail for that.
+fn bind_alone(address: SocketAddr, options: &ListenOptions) -> io::Result<()> {
+    for _ in 0..LINGER_PAUSES {
+        match socket::listen(address, options) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => thread::sleep(LINGER_PAUSE),
+            listened => return listened.map(drop),
+        }
+    }
+    socket::listen(address, options).map(drop)
 }
 
 fn bind_all(
