@@ -75,7 +75,7 @@ impl Draft<'_> {
     }
 
     fn monitors(&mut self, manager: &OverloadManager) -> Option<u32> {
-        let bounds = self.each(
+        let all = self.each(
             "resource_monitors",
             &manager.resource_monitors,
             |draft, monitor| {
