@@ -11,3 +11,6 @@ pub mod dns;
 pub mod notify;
 pub mod telemetry;
 pub mod translate;
+
+#[cfg(test)]
+mod fixture;

@@ -15,7 +15,7 @@ mod writer;
 
 pub use ring::LogRing;
 pub use sinks::{SINKS_MAX, SinkCounters, SinkSpec, Sinks, TooManySinks};
-pub use writer::{LogWriter, Rings};
+pub use writer::{AccessLogWriter, Rings, log_writers};
 
 #[cfg(test)]
 mod tests;

@@ -100,14 +100,15 @@ impl Sinks {
         Ok(id(specs.len() - 1))
     }
 
-    /// The sinks so far, in the order of their ids.
-    pub fn specs(&self) -> Vec<SinkSpec> {
-        self.since(0)
-    }
-
     /// Counters of a sink; `None` for an id that was not made here.
     pub fn counters(&self, sink: SinkId) -> Option<&SinkCounters> {
         self.counters.get(sink.0 as usize)
+    }
+
+    /// A sink by the number of its id, with its counters.
+    pub fn counted(&self, index: usize) -> Option<(SinkSpec, &SinkCounters)> {
+        let specs = self.specs.lock().unwrap_or_else(PoisonError::into_inner);
+        Some((specs.get(index)?.clone(), self.counters.get(index)?))
     }
 
     /// The sinks from `known` on.

@@ -127,7 +127,7 @@ fn lines_leave_the_ring_as_they_came() {
 fn every_worker_keeps_its_order() {
     let folder = Folder::new();
     let sinks = Arc::new(Sinks::default());
-    let (writer, rings) = LogWriter::start(sinks.clone(), 3).unwrap();
+    let (writer, rings) = AccessLogWriter::start(sinks.clone(), 3).unwrap();
     let sink = file(&sinks, &folder.path("access.log"));
     std::thread::scope(|scope| {
         for (worker, mut ring) in rings.into_iter().enumerate() {
@@ -155,7 +155,7 @@ fn every_worker_keeps_its_order() {
 fn rotation_loses_nothing() {
     let folder = Folder::new();
     let sinks = Arc::new(Sinks::default());
-    let (writer, mut rings) = LogWriter::start(sinks.clone(), 1).unwrap();
+    let (writer, mut rings) = AccessLogWriter::start(sinks.clone(), 1).unwrap();
     let (name, old) = (folder.path("access.log"), folder.path("access.log.1"));
     let sink = file(&sinks, &name);
     assert!(rings[0].push(sink, b"one\n"));
@@ -175,7 +175,7 @@ fn rotation_loses_nothing() {
 fn a_full_disk_is_counted_and_hurts_no_other_sink() {
     let folder = Folder::new();
     let sinks = Arc::new(Sinks::default());
-    let (writer, mut rings) = LogWriter::start(sinks.clone(), 1).unwrap();
+    let (writer, mut rings) = AccessLogWriter::start(sinks.clone(), 1).unwrap();
     let full = file(&sinks, "/dev/full".as_ref());
     let good = file(&sinks, &folder.path("good.log"));
     for _ in 0..100 {
@@ -194,7 +194,7 @@ fn a_full_disk_is_counted_and_hurts_no_other_sink() {
 fn a_folder_made_later_is_found() {
     let folder = Folder::new();
     let sinks = Arc::new(Sinks::default());
-    let (writer, mut rings) = LogWriter::start(sinks.clone(), 1).unwrap();
+    let (writer, mut rings) = AccessLogWriter::start(sinks.clone(), 1).unwrap();
     let sink = file(&sinks, &folder.path("later/access.log"));
     assert!(rings[0].push(sink, b"lost\n"));
     assert!(writer.flush(LONG));

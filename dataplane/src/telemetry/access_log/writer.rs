@@ -1,12 +1,14 @@
 //! The thread that writes access logs.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use penstock_core::config::SinkId;
+use penstock_core::stats::WorkerIndex;
+use penstock_runtime::worker::LogWriter;
 
 use super::Sinks;
 use super::output::Output;
@@ -23,10 +25,24 @@ const FLUSH: Duration = Duration::from_secs(1);
 /// The workers' ends, in the order of the workers.
 pub type Rings = Vec<LogRing>;
 
+/// How the runtime gets each worker's way to its ring.
+pub fn log_writers(rings: Rings) -> Arc<dyn Fn(WorkerIndex) -> LogWriter + Send + Sync> {
+    let rings: Vec<_> = rings
+        .into_iter()
+        .map(|ring| Mutex::new(Some(ring)))
+        .collect();
+    Arc::new(move |worker| {
+        let ring = rings.get(worker.0 as usize);
+        let ring = ring.and_then(|ring| ring.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let mut ring = ring.expect("the runtime asks once for each of its workers");
+        Box::new(move |sink, line| ring.push(sink, line))
+    })
+}
+
 /// The running thread. Dropping it writes what is left and waits for the thread;
-/// [`LogWriter::stop`] does so with a limit.
+/// [`AccessLogWriter::stop`] does so with a limit.
 #[derive(Debug)]
-pub struct LogWriter {
+pub struct AccessLogWriter {
     orders: Sender<Order>,
     thread: Option<JoinHandle<()>>,
 }
@@ -38,7 +54,7 @@ enum Order {
     Stop(Sender<()>),
 }
 
-impl LogWriter {
+impl AccessLogWriter {
     /// Starts the thread, with one ring for each of `workers` workers.
     ///
     /// # Errors
@@ -92,7 +108,7 @@ impl LogWriter {
     }
 }
 
-impl Drop for LogWriter {
+impl Drop for AccessLogWriter {
     fn drop(&mut self) {
         let (done, _) = mpsc::channel();
         self.order(Order::Stop(done));
