@@ -95,6 +95,13 @@ impl World {
         self.reconcile();
     }
 
+    /// After it left: with new cells, as `translate` makes it.
+    fn come_back(&mut self, priorities: &[&[Row]]) {
+        let thresholds = self.cluster.breakers.default.thresholds;
+        self.cluster = Arc::new(cluster(self.cluster.policy, priorities, thresholds));
+        self.reconcile();
+    }
+
     fn leave(&mut self) {
         self.clusters
             .reconcile(&snapshot(&[None]), &mut self.closing);
