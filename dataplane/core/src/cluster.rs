@@ -13,8 +13,8 @@
 //! Who counts: this file moves the gauges `connections_active`, `connections_idle`,
 //! `requests_active`, `requests_pending` and the counters `reused`, `no_endpoint`, `panic` and
 //! `overflow_*`, gauges in the cells of the newest configuration of the cluster (`translate` keeps
-//! them over generations; a cluster that left and came back has new ones). Everything else (`connects`, `requests`, statuses, bytes, failures,
-//! durations) is counted by who sees it happen.
+//! them over generations; a cluster that left and came back has new ones). Everything else
+//! (`connects`, `requests`, statuses, bytes, failures, durations) is counted by who sees it happen.
 
 mod balance;
 mod breaker;
