@@ -7,8 +7,11 @@
 mod check;
 mod domains;
 mod edit;
+mod index;
+mod literal;
 mod matching;
 mod redirect;
+mod regexes;
 mod rewrite;
 mod sorted;
 
@@ -30,6 +33,8 @@ pub use check::RouteError;
 pub struct RouteTable {
     config: RouteConfig,
     domains: domains::Domains,
+    /// One per virtual host.
+    indexes: Vec<index::Index>,
 }
 
 /// A virtual host of a [`RouteTable`].
@@ -106,7 +111,15 @@ impl RouteTable {
         if !errors.is_empty() {
             return Err(errors);
         }
-        Ok(Self { config, domains })
+        let hosts = config.virtual_hosts.iter();
+        let indexes = hosts
+            .map(|host| index::Index::compile(&host.routes))
+            .collect();
+        Ok(Self {
+            config,
+            domains,
+            indexes,
+        })
     }
 
     /// Name of the route configuration.
@@ -145,18 +158,30 @@ impl RouteTable {
         if lacks_tls(self.host(host).require_tls, request) {
             return Lookup::TlsRequired { host };
         }
-        let mut dice = matching::Dice::new(chance);
-        let found = self.host(host).routes.iter().position(|route| {
-            matching::path(&route.matcher, request.path())
-                && matching::conditions(&route.matcher, request, &mut dice)
-        });
-        match found {
-            Some(index) => Lookup::Route(RouteRef {
-                host,
-                index: index as u32,
-            }),
-            None => Lookup::NoRoute { host },
+        self.first_match(host, request, chance, |_| ())
+    }
+
+    /// The first candidate whose conditions hold; `examined` sees every candidate that is looked at.
+    fn first_match(
+        &self,
+        host: HostIndex,
+        request: &RequestHead,
+        chance: &mut Chance,
+        mut examined: impl FnMut(u32),
+    ) -> Lookup {
+        // A request without a path (CONNECT) takes no route that asks for one.
+        if request.target().is_empty() {
+            return Lookup::NoRoute { host };
         }
+        let routes = &self.host(host).routes;
+        let mut dice = matching::Dice::new(chance);
+        for index in self.indexes[host.0 as usize].candidates(request) {
+            examined(index);
+            if matching::candidate(&routes[index as usize].matcher, request, &mut dice) {
+                return Lookup::Route(RouteRef { host, index });
+            }
+        }
+        Lookup::NoRoute { host }
     }
 
     /// Where the request goes. Fails with [`Cause::NoCluster`] if that is not configured, and with
@@ -343,3 +368,6 @@ fn weighted_choice(forward: &Forward, index: Option<u32>) -> Option<&WeightedClu
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,23 +29,15 @@ impl<'a> Dice<'a> {
     }
 }
 
-/// Does the path specifier take this path (without the query)?
-pub(super) fn path(matcher: &RouteMatch, path: &[u8]) -> bool {
-    let ignore_case = !matcher.case_sensitive;
-    match &matcher.path {
-        PathMatch::Prefix(prefix) => starts_with(path, prefix.as_bytes(), ignore_case),
-        PathMatch::SegmentPrefix(prefix) => {
-            starts_with(path, prefix.as_bytes(), ignore_case)
-                && matches!(path.get(prefix.len()), None | Some(b'/'))
-        }
-        PathMatch::Exact(exact) => equal(path, exact.as_bytes(), ignore_case),
-        PathMatch::Regex(regex) => regex.is_match(path),
-    }
-}
-
-/// Do all other parts of the match hold? The fraction is asked last.
-pub(super) fn conditions(matcher: &RouteMatch, request: &RequestHead, dice: &mut Dice<'_>) -> bool {
-    matcher.headers.iter().all(|header| field(header, request))
+/// Does a route that the index offers match? Only regular expressions still have to look at the path.
+/// The fraction is asked last.
+pub(super) fn candidate(matcher: &RouteMatch, request: &RequestHead, dice: &mut Dice<'_>) -> bool {
+    let path_matches = match &matcher.path {
+        PathMatch::Regex(regex) => regex.is_match(request.path()),
+        PathMatch::Prefix(_) | PathMatch::SegmentPrefix(_) | PathMatch::Exact(_) => true,
+    };
+    path_matches
+        && matcher.headers.iter().all(|header| field(header, request))
         && matcher
             .query
             .iter()
