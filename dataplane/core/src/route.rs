@@ -1,8 +1,8 @@
 //! Request head to route to cluster: a compiled table that keeps first-match semantics.
 //!
-//! [`RouteTable::compile`] runs where configuration is made; the rest runs once per request: `find` a
-//! route, `choose` a cluster, `rewrite_request`, and `edit_response` when the answer comes. Nothing here
-//! picks an endpoint or touches a body.
+//! [`RouteTable::compile`] runs where configuration is made; the rest runs once per request: `find`
+//! a route, `choose` a cluster, `rewrite_request`, and `edit_response` when the answer comes.
+//! Nothing here picks an endpoint or touches a body.
 
 mod check;
 mod domains;
@@ -105,6 +105,10 @@ pub enum OriginalPath {
 impl RouteTable {
     /// Compiles a configuration, or says everything that is wrong with it.
     pub fn compile(config: RouteConfig) -> Result<Self, Vec<RouteError>> {
+        Self::compile_with(config, index::Worth::default())
+    }
+
+    fn compile_with(config: RouteConfig, worth: index::Worth) -> Result<Self, Vec<RouteError>> {
         let mut errors = Vec::new();
         let domains = domains::Domains::compile(&config.virtual_hosts, &mut errors);
         check::check(&config, &mut errors);
@@ -113,7 +117,7 @@ impl RouteTable {
         }
         let hosts = config.virtual_hosts.iter();
         let indexes = hosts
-            .map(|host| index::Index::compile(&host.routes))
+            .map(|host| index::Index::compile(&host.routes, worth))
             .collect();
         Ok(Self {
             config,
@@ -161,7 +165,8 @@ impl RouteTable {
         self.first_match(host, request, chance, |_| ())
     }
 
-    /// The first candidate whose conditions hold; `examined` sees every candidate that is looked at.
+    /// The first candidate whose conditions hold; `examined` sees every candidate that is looked
+    /// at.
     fn first_match(
         &self,
         host: HostIndex,
@@ -210,9 +215,9 @@ impl RouteTable {
         }
     }
 
-    /// Makes the client's request the origin's: header edits of every level, then the authority, then
-    /// the path, as Envoy does. The target must still be the client's. `scratch` is overwritten. Fails
-    /// if the result is larger than limits.rs allows.
+    /// Makes the client's request the origin's: header edits of every level, then the authority,
+    /// then the path, as Envoy does. The target must still be the client's. `scratch` is
+    /// overwritten. Fails if the result is larger than limits.rs allows.
     pub fn rewrite_request(
         &self,
         route: RouteRef,
@@ -238,8 +243,8 @@ impl RouteTable {
         rewrite::target(forward, matched, request, around.original_path, scratch)
     }
 
-    /// `auto_host_rewrite`: puts the endpoint's host name in place once it is picked; does nothing if the
-    /// route does not ask for it.
+    /// `auto_host_rewrite`: puts the endpoint's host name in place once it is picked; does nothing
+    /// if the route does not ask for it.
     pub fn rewrite_host_auto(&self, route: RouteRef, hostname: &str, request: &mut RequestHead) {
         let Some(forward) = self.forward(route) else {
             return;
@@ -250,9 +255,9 @@ impl RouteTable {
         }
     }
 
-    /// Header edits of every level on the way to the client. `facts.response` is not looked at: it is
-    /// the head that is edited. `scratch` is overwritten. A level whose values together are larger than
-    /// limits.rs allows adds nothing.
+    /// Header edits of every level on the way to the client. `facts.response` is not looked at: it
+    /// is the head that is edited. `scratch` is overwritten. A level whose values together are
+    /// larger than limits.rs allows adds nothing.
     pub fn edit_response(
         &self,
         route: RouteRef,
@@ -284,7 +289,8 @@ impl RouteTable {
         class.add(1);
     }
 
-    /// Writes the value of `location` for a redirect and returns the status (500 if the route is none).
+    /// Writes the value of `location` for a redirect and returns the status (500 if the route is
+    /// none).
     pub fn redirect(&self, route: RouteRef, request: &RequestHead, out: &mut Vec<u8>) -> u16 {
         let route = self.route(route);
         let Action::Redirect(redirect) = &route.action else {

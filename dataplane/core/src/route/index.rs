@@ -1,10 +1,10 @@
 //! Which routes of a virtual host may match, in the order of the configuration.
 //!
 //! Every route stands at one text: its path, its prefix, or the literal beginning of its regular
-//! expression. One binary search finds all texts that the request's path begins with. Routes at the same
-//! text are split by the values of the fields or query parameters that most of them ask for. What is left
-//! of a request is a few ascending lists of routes, which are merged; each candidate's conditions are
-//! then checked, so that the index can only leave out what cannot match.
+//! expression. One binary search finds all texts that the request's path begins with. Routes at the
+//! same text are split by the values of the fields or query parameters that most of them ask for.
+//! What is left of a request is a few ascending lists of routes, which are merged; each candidate's
+//! conditions are then checked, so that the index can only leave out what cannot match.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -16,8 +16,21 @@ use super::sorted::{Case, Sorted};
 use crate::config::route::{PathMatch, Pattern, Route, RouteMatch, StringMatch, ValueTest};
 use crate::http::RequestHead;
 
-/// Routes at one text are split when this many ask for the same field.
-const SPLIT_MIN: usize = 8;
+/// From how many routes on a list is worth more than itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Worth {
+    /// Routes at one text that ask for the same key: they are split by its value.
+    pub(super) split: usize,
+    /// Regular expressions with the same beginning: they are run as a set.
+    pub(super) set: usize,
+}
+
+impl Default for Worth {
+    fn default() -> Self {
+        Self { split: 8, set: 16 }
+    }
+}
+
 /// Splits of one list, and splits of a part of a split: each costs a look-up per request.
 const SPLITS_MAX: usize = 4;
 const SPLIT_DEPTH_MAX: usize = 3;
@@ -72,7 +85,7 @@ struct Lists {
 
 impl Index {
     /// Indexes the routes of a virtual host.
-    pub(super) fn compile(routes: &[Route]) -> Self {
+    pub(super) fn compile(routes: &[Route], worth: Worth) -> Self {
         let (mut sensitive, mut ignoring_case) = (BTreeMap::new(), BTreeMap::new());
         for (index, route) in routes.iter().enumerate() {
             let matcher = &route.matcher;
@@ -84,8 +97,8 @@ impl Index {
             place(matcher, index as u32, texts);
         }
         Self {
-            sensitive: sort(Case::Sensitive, sensitive, routes),
-            ignoring_case: sort(Case::Ignored, ignoring_case, routes),
+            sensitive: sort(Case::Sensitive, sensitive, (routes, worth)),
+            ignoring_case: sort(Case::Ignored, ignoring_case, (routes, worth)),
         }
     }
 
@@ -119,11 +132,14 @@ fn place(matcher: &RouteMatch, index: u32, texts: &mut BTreeMap<Vec<u8>, Lists>)
     }
 }
 
-fn sort(case: Case, texts: BTreeMap<Vec<u8>, Lists>, routes: &[Route]) -> Sorted<Place> {
+/// What the lists of a virtual host are built from: its routes, and how eagerly they are split.
+type Source<'a> = (&'a [Route], Worth);
+
+fn sort(case: Case, texts: BTreeMap<Vec<u8>, Lists>, source: Source<'_>) -> Sorted<Place> {
     let place = |lists: Lists| Place {
-        exact: Bucket::build(lists.exact, routes, &[]),
-        segment: Bucket::build(lists.segment, routes, &[]),
-        prefix: Bucket::build(lists.prefix, routes, &[]),
+        exact: Bucket::build(lists.exact, source, &[]),
+        segment: Bucket::build(lists.segment, source, &[]),
+        prefix: Bucket::build(lists.prefix, source, &[]),
     };
     let texts = texts.into_iter().map(|(text, lists)| (text, place(lists)));
     Sorted::build(case, texts.collect())
@@ -144,7 +160,8 @@ fn collect<'t>(texts: &'t Sorted<Place>, request: &RequestHead, candidates: &mut
 
 impl Bucket {
     /// `used` are the keys by which the list was split already.
-    fn build(mut list: Vec<u32>, routes: &[Route], used: &[Key]) -> Self {
+    fn build(mut list: Vec<u32>, source: Source<'_>, used: &[Key]) -> Self {
+        let (routes, worth) = source;
         let matcher = |index: u32| &routes[index as usize].matcher;
         // Nothing can get past a route without conditions.
         if let Some(last) = list
@@ -155,16 +172,17 @@ impl Bucket {
         }
         let mut splits = Vec::new();
         while used.len() < SPLIT_DEPTH_MAX && splits.len() < SPLITS_MAX {
-            let Some(key) = best_key(list.iter().map(|&index| matcher(index)), used) else {
+            let matchers = list.iter().map(|&index| matcher(index));
+            let Some(key) = best_key(matchers, worth.split, used) else {
                 break;
             };
             let (with, without) = list
                 .into_iter()
                 .partition(|&index| wanted(matcher(index), &key).is_some());
             list = without;
-            splits.push(Split::build(key, with, routes, used));
+            splits.push(Split::build(key, with, source, used));
         }
-        let regexes = Regexes::split_off(&mut list, routes);
+        let regexes = Regexes::split_off(&mut list, routes, worth.set);
         Self {
             splits,
             regexes,
@@ -190,10 +208,10 @@ impl Bucket {
 }
 
 impl Split {
-    fn build(key: Key, list: Vec<u32>, routes: &[Route], used: &[Key]) -> Self {
+    fn build(key: Key, list: Vec<u32>, source: Source<'_>, used: &[Key]) -> Self {
         let mut by_value: BTreeMap<Vec<u8>, Vec<u32>> = BTreeMap::new();
         for index in list {
-            let value = wanted(&routes[index as usize].matcher, &key).unwrap_or_default();
+            let value = wanted(&source.0[index as usize].matcher, &key).unwrap_or_default();
             by_value
                 .entry(value.as_bytes().to_vec())
                 .or_default()
@@ -202,7 +220,7 @@ impl Split {
         let used: Vec<Key> = used.iter().chain([&key]).cloned().collect();
         let values = by_value
             .into_iter()
-            .map(|(value, list)| (value, Bucket::build(list, routes, &used)));
+            .map(|(value, list)| (value, Bucket::build(list, source, &used)));
         let values = Sorted::build(Case::Sensitive, values.collect());
         Self { key, values }
     }
@@ -257,14 +275,18 @@ fn wanted<'a>(matcher: &'a RouteMatch, key: &Key) -> Option<&'a str> {
 }
 
 /// The key with the most different values among those that enough routes ask for.
-fn best_key<'a>(matchers: impl Iterator<Item = &'a RouteMatch>, used: &[Key]) -> Option<Key> {
+fn best_key<'a>(
+    matchers: impl Iterator<Item = &'a RouteMatch>,
+    uses_min: usize,
+    used: &[Key],
+) -> Option<Key> {
     let mut uses: BTreeMap<Key, Vec<&str>> = BTreeMap::new();
     for (key, value) in matchers.flat_map(keys) {
         if !used.contains(&key) {
             uses.entry(key).or_default().push(value);
         }
     }
-    uses.retain(|_, values| values.len() >= SPLIT_MIN);
+    uses.retain(|_, values| values.len() >= uses_min);
     let different = |(_, values): &(Key, Vec<&str>)| {
         let mut values = values.clone();
         values.sort_unstable();

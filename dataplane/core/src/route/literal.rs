@@ -1,7 +1,7 @@
 //! The literal text that every match of an anchored regular expression begins with.
 //!
-//! It only narrows the search, so it may always be shorter than it could be: whatever is not understood
-//! here ends it.
+//! It only narrows the search, so it may always be shorter than it could be: whatever is not
+//! understood here ends it.
 
 use regex::bytes::Regex;
 
@@ -17,8 +17,8 @@ pub(super) fn beginning(pattern: &str) -> String {
     }
 }
 
-/// Without `^`, or without `^(?:` and `)$` if these belong together: what is between is then a pattern of
-/// its own.
+/// Without `^`, or without `^(?:` and `)$` if these belong together: what is between is then a
+/// pattern of its own.
 fn without_anchor(pattern: &str) -> Option<&str> {
     let pattern = pattern.strip_prefix('^')?;
     let inside = pattern

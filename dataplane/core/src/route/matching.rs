@@ -8,8 +8,9 @@ use crate::config::route::{
 };
 use crate::http::RequestHead;
 
-/// One random number per request, drawn when the first fraction is asked. All fractions of a request see
-/// the same number, as in Envoy: two routes of 50 % with the same conditions never share the traffic.
+/// One random number per request, drawn when the first fraction is asked. All fractions of a
+/// request see the same number, as in Envoy: two routes of 50 % with the same conditions never
+/// share the traffic.
 pub(super) struct Dice<'a> {
     chance: &'a mut Chance,
     value: Option<u64>,
@@ -29,8 +30,8 @@ impl<'a> Dice<'a> {
     }
 }
 
-/// Does a route that the index offers match? Only regular expressions still have to look at the path.
-/// The fraction is asked last.
+/// Does a route that the index offers match? Only regular expressions still have to look at the
+/// path. The fraction is asked last.
 pub(super) fn candidate(matcher: &RouteMatch, request: &RequestHead, dice: &mut Dice<'_>) -> bool {
     let path_matches = match &matcher.path {
         PathMatch::Regex(regex) => regex.is_match(request.path()),
@@ -65,8 +66,8 @@ fn query(matcher: &QueryMatch, request: &RequestHead) -> bool {
     }
 }
 
-/// The value that a header matcher of this name sees: pseudo-headers, or all fields of that name joined
-/// with commas (RFC 9110 section 5.3; cookies with semicolons, RFC 9113 section 8.2.3).
+/// The value that a header matcher of this name sees: pseudo-headers, or all fields of that name
+/// joined with commas (RFC 9110 section 5.3; cookies with semicolons, RFC 9113 section 8.2.3).
 pub(super) fn header_value<'a>(request: &'a RequestHead, name: &[u8]) -> Option<Cow<'a, [u8]>> {
     match name {
         b":method" => Some(request.method_text().into()),

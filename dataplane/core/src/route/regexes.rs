@@ -5,8 +5,8 @@ use regex::bytes::{RegexSet, RegexSetBuilder};
 use crate::config::route::{PathMatch, Route};
 use crate::limits::REGEX_SET_BYTES_MAX;
 
-/// Fewer expressions than this are cheaper one by one.
-const SET_MIN: usize = 16;
+/// Expressions that are not put in a set when a larger one was above the limit.
+const HALVED_MIN: usize = 16;
 
 /// The expressions and the routes they belong to.
 #[derive(Debug)]
@@ -15,10 +15,10 @@ pub(super) struct Regexes {
 }
 
 impl Regexes {
-    /// Takes the routes with regular expressions out of `list`, if they are worth it.
-    pub(super) fn split_off(list: &mut Vec<u32>, routes: &[Route]) -> Option<Self> {
+    /// Takes the routes with regular expressions out of `list`, if there are `set_min` or more.
+    pub(super) fn split_off(list: &mut Vec<u32>, routes: &[Route], set_min: usize) -> Option<Self> {
         let is_regex = |index: u32| pattern(&routes[index as usize]).is_some();
-        if list.iter().filter(|&&index| is_regex(index)).count() < SET_MIN {
+        if list.iter().filter(|&&index| is_regex(index)).count() < set_min {
             return None;
         }
         let (with, without): (Vec<u32>, _) = list.iter().partition(|&&index| is_regex(index));
@@ -30,7 +30,8 @@ impl Regexes {
         Some(Self { sets })
     }
 
-    /// Appends the routes whose expression matches. This allocates, as does every set of expressions.
+    /// Appends the routes whose expression matches. This allocates, as does every set of
+    /// expressions.
     pub(super) fn collect(&self, path: &[u8], matched: &mut Vec<u32>) {
         for (set, routes) in &self.sets {
             matched.extend(set.matches(path).into_iter().map(|index| routes[index]));
@@ -52,7 +53,7 @@ fn build(list: &[u32], routes: &[Route], sets: &mut Vec<(RegexSet, Vec<u32>)>) -
             sets.push((set, list.to_vec()));
             Vec::new()
         }
-        Err(_) if list.len() < SET_MIN => list.to_vec(),
+        Err(_) if list.len() < HALVED_MIN => list.to_vec(),
         Err(_) => {
             let (first, second) = list.split_at(list.len() / 2);
             let mut left = build(first, routes, sets);

@@ -1,5 +1,5 @@
-//! What a table must find, written as the configuration reads: route by route, and for texts by way of
-//! owned strings. Shares nothing with the code under test but the configuration.
+//! What a table must find, written as the configuration reads: route by route, and for texts by way
+//! of owned strings. Shares nothing with the code under test but the configuration.
 
 use crate::chance::Chance;
 use crate::config::route::*;
