@@ -161,8 +161,10 @@ impl Drop for Running {
 pub enum Failure {
     /// The connection could not be opened.
     Connect,
-    /// Reset, or closed without being announced, before the first byte of the answer.
+    /// A new connection was closed or reset before the first byte of the answer.
     Closed,
+    /// A kept connection was closed or reset, unannounced, before the first byte of the answer.
+    Stale,
     /// Reset or closed in the middle of an answer.
     Cut,
     /// No complete answer in time.
@@ -179,9 +181,10 @@ pub enum Failure {
 
 impl Failure {
     /// Every kind with its name.
-    pub const ALL: [(Failure, &'static str); 8] = [
+    pub const ALL: [(Failure, &'static str); 9] = [
         (Failure::Connect, "connect"),
         (Failure::Closed, "closed"),
+        (Failure::Stale, "stale"),
         (Failure::Cut, "cut"),
         (Failure::Timeout, "timeout"),
         (Failure::Malformed, "malformed"),
@@ -409,7 +412,7 @@ impl Client {
                 self.connections[slot] = None;
                 return self.begin(slot);
             }
-            Outcome::Stale => self.fail(slot, Failure::Closed),
+            Outcome::Stale => self.fail(slot, Failure::Stale),
             Outcome::Failed(kind) => self.fail(slot, kind),
         }
         self.next(slot)
