@@ -6,7 +6,10 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod boot;
 pub mod bootstrap;
+pub mod cli;
+pub mod demo;
 pub mod dns;
 pub mod notify;
 pub mod telemetry;

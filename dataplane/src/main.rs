@@ -1,5 +1,9 @@
-//! Service-mesh gateway: the binary.
+//! Service-mesh gateway: the binary. Everything is in the library; this is the way in.
 
 #![forbid(unsafe_code)]
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    penstock::cli::main()
+}

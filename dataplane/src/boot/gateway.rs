@@ -1,0 +1,444 @@
+//! Everything that runs, as one thing: started, reloaded, drained, stopped. Owned by one thread.
+
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant, SystemTime};
+
+use penstock_core::accept::ConnectionBudget;
+use penstock_core::config::Snapshot;
+use penstock_core::engine::{Engine, EngineOptions};
+use penstock_core::limits;
+use penstock_core::stats::{PerWorker, WorkerIndex, WorkerStats};
+use penstock_proto::envoy::config::bootstrap::v3::Bootstrap;
+use penstock_runtime::listen::BindError;
+use penstock_runtime::mailbox::Ticket;
+use penstock_runtime::{Choice, Options, Placement, Runtime, process, runtime};
+
+use super::Source;
+use super::configuration::{Configuration, LoadFault, Prepared};
+use super::life::Wish;
+use super::listeners::Bound;
+use super::view::{Seen, View};
+use crate::admin::{self, About, Admin, AdminError, Listening, Loaded, State};
+use crate::bootstrap::{Finding, Findings};
+use crate::cli::{DriverOptions, Exit, REVISION, RunOptions, VERSION};
+use crate::notify::Notify;
+use crate::telemetry::access_log::{AccessLogWriter, Rings, Sinks, log_writers};
+use crate::telemetry::log::{self, LogLevel};
+use crate::telemetry::metrics::Build;
+use crate::telemetry::process::connections_for;
+use crate::telemetry::startup::Startup;
+use crate::translate::AdminReach;
+
+/// How a gateway is to run.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Its configuration.
+    pub source: Source,
+    /// Workers; `None` for the CPUs that the process may use.
+    pub workers: Option<usize>,
+    /// What moves the bytes.
+    pub driver: DriverOptions,
+    /// What `/logging` changes.
+    pub log_level: LogLevel,
+    /// Which addresses the admin interface may have.
+    pub admin_reach: AdminReach,
+}
+
+impl Settings {
+    /// Of `penstock run`.
+    pub(super) fn of_run(options: &RunOptions) -> Self {
+        Self {
+            source: Source::of_run(options),
+            workers: options.workers,
+            driver: options.driver.clone(),
+            log_level: options.log_level.clone(),
+            admin_reach: options.file.admin_reach(),
+        }
+    }
+}
+
+impl Settings {
+    /// For `/server_info`, in Envoy's names.
+    fn command_line(&self) -> serde_json::Map<String, serde_json::Value> {
+        let mut line = serde_json::Map::new();
+        line.insert("config_path".into(), self.source.to_string().into());
+        if let Some(workers) = self.workers {
+            line.insert("concurrency".into(), workers.into());
+        }
+        line.insert("log_level".into(), self.log_level.name().into());
+        line
+    }
+}
+
+/// Why a gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartFault {
+    /// The configuration is refused.
+    #[error("configuration refused:\n{0}")]
+    Configuration(Findings),
+    /// A thread that every gateway needs did not start.
+    #[error("the thread that resolves names does not start")]
+    Dns(#[source] io::Error),
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The workers did not start.
+    #[error(transparent)]
+    Workers(#[from] runtime::StartError),
+    /// A worker did not take its first configuration.
+    #[error("the workers did not take their configuration in time")]
+    Late(#[from] runtime::Late),
+    /// The admin interface did not start.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// The kernel refused something that every gateway needs.
+    #[error("cannot {0}")]
+    System(&'static str, #[source] io::Error),
+}
+
+/// A running gateway.
+pub struct Gateway {
+    runtime: Runtime,
+    configuration: Configuration,
+    bound: Bound,
+    view: Arc<View>,
+    admin: Option<Admin>,
+    log: AccessLogWriter,
+    notify: Notify,
+    stats: Arc<PerWorker<WorkerStats>>,
+    pulse: Pulse,
+}
+
+/// The last question to the workers, and for how many ticks it has had no answer.
+#[derive(Debug)]
+struct Pulse {
+    asked: Ticket,
+    late: u32,
+}
+
+/// Ticks without an answer after which a worker is given up.
+const LATE_TICKS_MAX: u32 = 30;
+/// How long the first configuration may take to reach every worker.
+const START_TIME: Duration = Duration::from_secs(30);
+/// Listeners that descriptors are set aside for.
+const LISTENERS_TYPICAL: usize = 16;
+/// How long the access log may take to be written at the end.
+const LOG_TIME: Duration = Duration::from_secs(2);
+
+impl Gateway {
+    /// Reads, binds and starts, in this order, so that a mistake is found before anything runs.
+    ///
+    /// # Errors
+    /// What went wrong; nothing runs then.
+    pub fn start(settings: Settings, wishes: Sender<Wish>) -> Result<Self, StartFault> {
+        let started = Instant::now();
+        let system = |what| move |fault| StartFault::System(what, fault);
+        let descriptors =
+            process::raise_descriptor_limit().map_err(system("read the descriptor limit"))?;
+        let placement =
+            Placement::new(settings.workers).map_err(system("learn which CPUs may be used"))?;
+        let workers = placement.workers();
+        let sinks = Arc::new(Sinks::default());
+        let stats: Arc<PerWorker<WorkerStats>> = Arc::new(PerWorker::new(workers));
+        let view = Arc::new(View::new(stats.clone(), wishes.clone()));
+        let notify = Notify::new(std::env::var_os("NOTIFY_SOCKET").as_deref())
+            .map_err(system("reach the service manager"))?;
+
+        let connections_max = connections_for(descriptors, workers, LISTENERS_TYPICAL);
+        let connections = u32::try_from(connections_max).unwrap_or(u32::MAX);
+        let mut configuration = Configuration::new(
+            settings.source.clone(),
+            workers,
+            sinks.clone(),
+            Arc::new(ConnectionBudget::new(connections, None)),
+            settings.admin_reach,
+            wishes,
+        );
+        notify.status("reading the configuration and resolving names");
+        let prepared = configuration.load()?;
+        warn(&prepared.findings);
+        let (bound, groups) = Bound::default()
+            .step(&prepared.snapshot, workers)?
+            .into_parts();
+
+        let (log, rings) = AccessLogWriter::start(sinks.clone(), workers)
+            .map_err(system("start the log writer"))?;
+        let options = worker_options(placement, &settings, &stats, rings);
+        let make_engine = engine_maker(&stats, workers);
+        let runtime = Runtime::start(options, prepared.snapshot.clone(), groups, make_engine)?;
+        runtime.wait(runtime.ping(), START_TIME)?;
+
+        let asked = runtime.ping();
+        let mut gateway = Self {
+            runtime,
+            configuration,
+            bound,
+            view,
+            admin: None,
+            log,
+            notify,
+            stats,
+            pulse: Pulse { asked, late: 0 },
+        };
+        gateway.admin = gateway.start_admin(&settings, &prepared, sinks, started)?;
+        gateway.show(prepared.snapshot, Some(prepared.bootstrap));
+        gateway.view.set_state(State::Live);
+        gateway.log_startup(&settings, descriptors, connections_max);
+        gateway.notify.ready();
+        Ok(gateway)
+    }
+
+    fn start_admin(
+        &self,
+        settings: &Settings,
+        prepared: &Prepared,
+        sinks: Arc<Sinks>,
+        started: Instant,
+    ) -> Result<Option<Admin>, AdminError> {
+        let Some(admin) = &prepared.admin else {
+            return Ok(None);
+        };
+        let options = admin::Options {
+            address: admin.address,
+            allow_public: settings.admin_reach == AdminReach::Anywhere,
+            about: About {
+                build: Arc::new(self.build()),
+                command_line: settings.command_line(),
+                started,
+            },
+            sinks,
+            level: settings.log_level.clone(),
+        };
+        Admin::start(options, self.view.clone()).map(Some)
+    }
+
+    fn build(&self) -> Build {
+        Build {
+            version: VERSION.into(),
+            revision: REVISION.unwrap_or_default().into(),
+            driver: driver_name(self.runtime.driver()).into(),
+        }
+    }
+
+    fn log_startup(&self, settings: &Settings, descriptors: u64, connections_max: u64) {
+        let placement = self.runtime.placement();
+        let cpu = |cpu: &u32| placement.pinned.then_some(*cpu as usize);
+        let choice = self.runtime.driver();
+        Startup {
+            version: VERSION,
+            revision: REVISION,
+            file: &settings.source.to_string(),
+            cpus: &placement.cpus.iter().map(cpu).collect::<Vec<_>>(),
+            driver: &choice.to_string(),
+            features: &[],
+            fallback: None,
+            listeners: &self.listening(),
+            admin: self.admin_address(),
+            descriptors,
+            connections_max,
+        }
+        .log();
+    }
+
+    /// Listeners and where they are bound.
+    pub fn listening(&self) -> Vec<Listening> {
+        self.bound.listening()
+    }
+
+    /// Where the admin interface listens.
+    pub fn admin_address(&self) -> Option<std::net::SocketAddr> {
+        self.admin.as_ref().map(Admin::address)
+    }
+
+    /// The driver of the workers and why it was chosen.
+    pub fn driver(&self) -> String {
+        self.runtime.driver().to_string()
+    }
+
+    /// Reads the bootstrap again. Valid: applied. Invalid: the old one stays and the log says why.
+    pub fn reload(&mut self) {
+        let prepared = match self.configuration.load() {
+            Ok(prepared) => prepared,
+            Err(LoadFault::Refused(findings)) => {
+                findings
+                    .0
+                    .iter()
+                    .for_each(|finding| tracing::error!("{finding}"));
+                return refuse_reload(&"the file has errors");
+            }
+            Err(fault) => return refuse_reload(&log::chain(&fault)),
+        };
+        warn(&prepared.findings);
+        self.apply(prepared.snapshot, Some(prepared.bootstrap));
+    }
+
+    /// Names have new addresses: the same bootstrap, another snapshot.
+    pub fn refresh(&mut self) {
+        if let Some(snapshot) = self.configuration.refresh() {
+            self.apply(snapshot, None);
+        }
+    }
+
+    fn apply(&mut self, snapshot: Arc<Snapshot>, bootstrap: Option<Arc<Bootstrap>>) {
+        let workers = self.runtime.placement().workers();
+        let (bound, groups) = match self.bound.step(&snapshot, workers) {
+            Ok(step) => step.into_parts(),
+            Err(fault) => return refuse_reload(&log::chain(&fault)),
+        };
+        let (generation, opened) = (snapshot.generation, groups.len());
+        self.runtime.apply(snapshot.clone(), groups);
+        self.bound = bound;
+        self.show(snapshot, bootstrap);
+        tracing::info!(generation, opened, "configuration applied");
+    }
+
+    /// Shows it to the admin interface; without a bootstrap, the one before is still in force.
+    fn show(&self, snapshot: Arc<Snapshot>, bootstrap: Option<Arc<Bootstrap>>) {
+        let loaded = bootstrap.map(|bootstrap| Loaded {
+            bootstrap,
+            at: SystemTime::now(),
+        });
+        self.view.set_seen(Seen {
+            snapshot,
+            listening: self.bound.listening(),
+            loaded: loaded.or_else(|| self.view.seen().loaded),
+        });
+    }
+
+    /// Closes access log files and opens them again by name.
+    pub fn reopen_logs(&self) {
+        self.log.reopen();
+    }
+
+    /// Readiness fails from now on; nothing else changes.
+    pub fn fail_readiness(&self) {
+        self.view.set_state(State::Draining);
+        self.notify.stopping();
+    }
+
+    /// Listeners close, idle connections close, open exchanges finish.
+    pub fn drain(&self) {
+        self.view.set_state(State::Draining);
+        self.runtime.drain();
+    }
+
+    /// True once nothing is open after [`Gateway::drain`].
+    pub fn is_drained(&self) -> bool {
+        self.runtime.wait_drained(Duration::ZERO).is_ok()
+    }
+
+    /// Asks the workers for a sign of life and tells the service manager.
+    ///
+    /// # Errors
+    /// If a worker has not answered for a long time.
+    pub fn tick(&mut self) -> Result<(), runtime::Late> {
+        match self.runtime.wait(self.pulse.asked, Duration::ZERO) {
+            Ok(()) => {
+                self.notify.watchdog();
+                self.pulse = Pulse {
+                    asked: self.runtime.ping(),
+                    late: 0,
+                };
+                self.runtime.sweep();
+                Ok(())
+            }
+            Err(late) if self.pulse.late >= LATE_TICKS_MAX => Err(late),
+            Err(_) => {
+                self.pulse.late += 1;
+                Ok(())
+            }
+        }
+    }
+
+    /// Stops at once and says what was cut.
+    pub fn stop(self) -> Exit {
+        let open: u64 = self.stats.iter().map(open_connections).sum();
+        drop(self.admin);
+        self.runtime.stop();
+        if !self.log.stop(LOG_TIME) {
+            tracing::warn!("the access log could not be written to its end");
+        }
+        match open {
+            0 => tracing::info!("stopped; no connection was cut"),
+            open => tracing::warn!("stopped; {open} connections were cut"),
+        }
+        Exit::Success
+    }
+}
+
+impl From<LoadFault> for StartFault {
+    fn from(fault: LoadFault) -> Self {
+        match fault {
+            LoadFault::Refused(findings) => Self::Configuration(findings),
+            LoadFault::Dns(error) => Self::Dns(error),
+        }
+    }
+}
+
+/// The first word of what a driver says about itself.
+fn driver_name(choice: &Choice) -> String {
+    let text = choice.to_string();
+    text.split_whitespace()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
+}
+
+fn warn(findings: &[Finding]) {
+    findings
+        .iter()
+        .for_each(|finding| tracing::warn!("{finding}"));
+}
+
+fn refuse_reload(why: &dyn fmt::Display) {
+    tracing::error!("reload refused, the configuration in force stays: {why}");
+}
+
+fn open_connections(worker: &WorkerStats) -> u64 {
+    worker.counters.connections.value()
+}
+
+fn worker_options(
+    placement: Placement,
+    settings: &Settings,
+    stats: &Arc<PerWorker<WorkerStats>>,
+    rings: Rings,
+) -> Options {
+    Options {
+        driver: settings.driver.driver,
+        uring: settings.driver.uring.clone(),
+        stats: stats.clone(),
+        log: log_writers(rings),
+        ..Options::new(placement)
+    }
+}
+
+fn engine_maker(
+    stats: &Arc<PerWorker<WorkerStats>>,
+    workers: usize,
+) -> impl Fn(WorkerIndex) -> Engine + Send + Sync + 'static {
+    let stats = stats.clone();
+    let hostname = hostname();
+    move |worker| {
+        Engine::new(EngineOptions {
+            worker,
+            workers,
+            // Keys of a new RandomState come from the kernel's random numbers.
+            seed: RandomState::new().hash_one(worker),
+            buffer_payload: limits::BUFFER_PAYLOAD,
+            buffers_limit: limits::BUFFERS_PER_WORKER,
+            connections_limit: limits::CONNECTIONS_PER_WORKER,
+            hostname: hostname.clone(),
+            stats: stats.clone(),
+        })
+    }
+}
+
+fn hostname() -> Box<str> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname");
+    name.map_or("-".into(), |name| name.trim_end().into())
+}
