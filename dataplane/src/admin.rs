@@ -10,6 +10,7 @@ mod config_dump;
 pub mod control;
 mod desk;
 mod endpoints;
+mod journal;
 mod life;
 mod listeners;
 mod query;
@@ -19,6 +20,7 @@ mod statistics;
 
 pub use control::{Control, Listening, Loaded, State};
 pub use desk::About;
+pub use journal::AdminLog;
 pub use server::{Admin, AdminError, Options};
 
 #[cfg(test)]

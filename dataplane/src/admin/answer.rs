@@ -9,6 +9,8 @@ use hyper::body::{Body, Bytes, Frame, SizeHint};
 use hyper::header::{self, HeaderValue};
 use hyper::{Response, StatusCode};
 
+use super::journal::Entry;
+
 /// Bytes that are collected before they leave, where a body comes in pieces.
 const PIECE: usize = 32 * 1024;
 
@@ -46,16 +48,16 @@ impl Answer {
 
     /// A body that is there.
     pub(super) fn whole(status: StatusCode, kind: &'static str, body: String) -> Self {
-        let body = AnswerBody::Whole(Some(body.into()));
+        let body = AnswerBody::new(Source::Whole(Some(body.into())));
         Self { status, kind, body }
     }
 
     /// 200 with a body that is made while it is sent.
     pub(super) fn pieces(kind: &'static str, pieces: Pieces) -> Self {
-        let body = AnswerBody::Pieces {
+        let body = AnswerBody::new(Source::Pieces {
             pieces,
             paused: false,
-        };
+        });
         Self {
             status: StatusCode::OK,
             kind,
@@ -95,16 +97,36 @@ impl Answer {
 }
 
 /// Body of an [`Answer`].
-pub(super) enum AnswerBody {
+pub(super) struct AnswerBody {
+    source: Source,
+    /// Ends with the body.
+    entry: Option<Entry>,
+}
+
+enum Source {
     Whole(Option<Bytes>),
     Pieces { pieces: Pieces, paused: bool },
 }
 
+impl AnswerBody {
+    fn new(source: Source) -> Self {
+        Self {
+            source,
+            entry: None,
+        }
+    }
+
+    /// The body belongs to this entry of the access log.
+    pub(super) fn log_to(&mut self, entry: Entry) {
+        self.entry = Some(entry);
+    }
+}
+
 impl fmt::Debug for AnswerBody {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
-            AnswerBody::Whole(_) => "Whole",
-            AnswerBody::Pieces { .. } => "Pieces",
+        out.write_str(match self.source {
+            Source::Whole(_) => "Whole",
+            Source::Pieces { .. } => "Pieces",
         })
     }
 }
@@ -117,9 +139,9 @@ impl Body for AnswerBody {
         mut self: Pin<&mut Self>,
         task: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let piece = match &mut *self {
-            AnswerBody::Whole(body) => body.take().filter(|body| !body.is_empty()),
-            AnswerBody::Pieces { pieces, paused } => {
+        let piece = match &mut self.source {
+            Source::Whole(body) => body.take().filter(|body| !body.is_empty()),
+            Source::Pieces { pieces, paused } => {
                 // A client that reads fast must not keep the thread from all others.
                 *paused = !*paused;
                 if !*paused {
@@ -129,13 +151,16 @@ impl Body for AnswerBody {
                 collect(pieces)
             }
         };
+        if let (Some(entry), Some(piece)) = (&mut self.entry, &piece) {
+            entry.sent(piece.len());
+        }
         Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self {
-            AnswerBody::Whole(body) => SizeHint::with_exact(body.as_ref().map_or(0, length)),
-            AnswerBody::Pieces { .. } => SizeHint::default(),
+        match &self.source {
+            Source::Whole(body) => SizeHint::with_exact(body.as_ref().map_or(0, length)),
+            Source::Pieces { .. } => SizeHint::default(),
         }
     }
 }

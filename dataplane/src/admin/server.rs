@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{HOST, HeaderMap, ORIGIN};
+use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -21,6 +22,7 @@ use super::Control;
 use super::answer::{Answer, AnswerBody};
 use super::desk::{About, Desk};
 use super::endpoints::{self, Effect};
+use super::journal::{AdminLog, Ends, Journal};
 use super::query::Query;
 use crate::telemetry::access_log::Sinks;
 use crate::telemetry::log::LogLevel;
@@ -49,7 +51,7 @@ const SAMPLE_TIME: Duration = Duration::from_secs(1);
 pub struct Options {
     /// Where it listens.
     pub address: SocketAddr,
-    /// Let `address` be one that other machines reach (`--admin-allow-public`).
+    /// Let `address` be one that other machines reach (`--admin-public`).
     pub allow_public: bool,
     /// What does not change.
     pub about: About,
@@ -65,7 +67,7 @@ pub enum AdminError {
     /// The address is not for this machine alone.
     #[error(
         "admin address {0} can be reached from other machines, and whoever reaches it can read the \
-         configuration and end the process; use 127.0.0.1, or allow it with --admin-allow-public"
+         configuration and end the process; use 127.0.0.1, or allow it with --admin-public"
     )]
     Public(SocketAddr),
     /// The address cannot be listened on.
@@ -91,6 +93,18 @@ impl Admin {
     /// # Errors
     /// If the address is public without being allowed to, or is taken, or there is no thread.
     pub fn start(options: Options, control: Arc<dyn Control>) -> Result<Self, AdminError> {
+        Self::start_with_log(options, None, control)
+    }
+
+    /// The same, with an access log of its own.
+    ///
+    /// # Errors
+    /// As [`Admin::start`].
+    pub fn start_with_log(
+        options: Options,
+        log: Option<AdminLog>,
+        control: Arc<dyn Control>,
+    ) -> Result<Self, AdminError> {
         let address = options.address;
         if !is_loopback(address.ip()) {
             if !options.allow_public {
@@ -110,6 +124,7 @@ impl Admin {
         let served = Served {
             desk,
             local: is_loopback(address.ip()),
+            journal: log.map(|log| Arc::new(Journal::new(log))),
         };
         let (stop, stopped) = oneshot::channel();
         let thread = thread::Builder::new()
@@ -145,6 +160,7 @@ struct Served {
     desk: Desk,
     /// Only this machine reaches the listener.
     local: bool,
+    journal: Option<Arc<Journal>>,
 }
 
 async fn serve(listener: TcpListener, served: Arc<Served>, stopped: oneshot::Receiver<()>) {
@@ -174,10 +190,10 @@ async fn accept(listener: TcpListener, served: Arc<Served>, slots: Arc<Semaphore
     };
     while let Ok(slot) = slots.clone().acquire_owned().await {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, remote)) => {
                 let served = served.clone();
                 tokio::spawn(async move {
-                    connection(stream, served).await;
+                    connection(stream, remote, served).await;
                     drop(slot);
                 });
             }
@@ -189,10 +205,14 @@ async fn accept(listener: TcpListener, served: Arc<Served>, slots: Arc<Semaphore
     }
 }
 
-async fn connection(stream: TcpStream, served: Arc<Served>) {
+async fn connection(stream: TcpStream, remote: SocketAddr, served: Arc<Served>) {
+    let ends = Ends {
+        remote,
+        local: stream.local_addr().unwrap_or(remote),
+    };
     let service = service_fn(|request| {
         let served = served.clone();
-        async move { Ok::<_, Infallible>(respond(request, &served).await) }
+        async move { Ok::<_, Infallible>(logged(request, ends, &served).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -210,8 +230,21 @@ async fn connection(stream: TcpStream, served: Arc<Served>) {
     }
 }
 
-async fn respond(request: Request<Incoming>, served: &Served) -> Response<AnswerBody> {
+async fn logged(request: Request<Incoming>, ends: Ends, served: &Served) -> Response<AnswerBody> {
     let (head, body) = request.into_parts();
+    let entry = served
+        .journal
+        .as_ref()
+        .map(|journal| journal.entry(&head, ends));
+    let mut response = respond(&head, body, served).await;
+    if let Some(mut entry) = entry {
+        entry.answered(response.status().as_u16());
+        response.body_mut().log_to(entry);
+    }
+    response
+}
+
+async fn respond(head: &Parts, body: Incoming, served: &Served) -> Response<AnswerBody> {
     if !discard(body).await {
         let why = "no endpoint takes a body; leave it out";
         return Answer::refused(StatusCode::PAYLOAD_TOO_LARGE, why).into_response();

@@ -6,14 +6,15 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
-use penstock_core::config::Snapshot;
+use penstock_core::config::{AccessLog, Snapshot};
+use penstock_core::format::{Format, JsonValue};
 use penstock_core::stats::{PerWorker, WorkerStats};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::bootstrap::{LoadOptions, load_str};
 use crate::fixture::{self, WORKERS};
-use crate::telemetry::access_log::Sinks;
+use crate::telemetry::access_log::{AccessLogWriter, SinkSpec, Sinks};
 use crate::telemetry::log::LogLevel;
 use crate::telemetry::metrics::Build;
 
@@ -379,7 +380,7 @@ fn a_public_address_needs_a_word() {
     };
     let any = SocketAddr::from(([0, 0, 0, 0], 0));
     let refused = start(any, false).unwrap_err().to_string();
-    assert!(refused.contains("--admin-allow-public"), "{refused}");
+    assert!(refused.contains("--admin-public"), "{refused}");
     assert!(matches!(
         start("[::]:0".parse().unwrap(), false),
         Err(AdminError::Public(_))
@@ -636,4 +637,69 @@ fn the_port_is_free_after_the_end() {
     let address = bench.admin.address();
     drop(bench);
     assert!(TcpStream::connect(address).is_err());
+}
+
+/// What a client says stays in its line (O01): quotes, bytes beyond ASCII, escapes.
+#[test]
+fn every_request_is_one_line_of_the_access_log() {
+    let name = format!("penstock-admin-{}.log", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    let sinks = Arc::new(Sinks::default());
+    let sink = sinks.intern(SinkSpec::File(path.clone())).unwrap();
+    let (writer, mut rings) = AccessLogWriter::start(sinks.clone(), 1).unwrap();
+    let fields = ["METHOD", "PATH", "AUTHORITY"].map(|name| {
+        (
+            name.to_lowercase(),
+            JsonValue::Text(format!("%REQ(:{name})%")),
+        )
+    });
+    let more = [
+        ("agent", "%REQ(USER-AGENT)%"),
+        ("status", "%RESPONSE_CODE%"),
+        ("sent", "%BYTES_SENT%"),
+    ];
+    let more = more.map(|(name, text)| (name.into(), JsonValue::Text(text.into())));
+    let format = Format::json(fields.into_iter().chain(more).collect()).unwrap();
+    let log = AdminLog {
+        logs: vec![AccessLog { sink, format }],
+        ring: rings.remove(0),
+    };
+    let bench = Bench::new();
+    let options = options(([127, 0, 0, 1], 0).into(), bench.level.clone());
+    let admin = Admin::start_with_log(options, Some(log), bench.process.clone());
+    let bench = Bench {
+        admin: admin.unwrap(),
+        ..bench
+    };
+    let agent = "a\\ \"\",\"status\":\"500\u{9b}31m\u{2028}\t\u{fffd}";
+    let request = format!("GET /ready HTTP/1.1\r\nHost: localhost\r\nUser-Agent: {agent}\r\n\r\n");
+    assert_eq!(bench.send(&request).status, 200);
+    assert_eq!(bench.ask("GET", "/metrics").status, 200);
+    assert_eq!(bench.ask("GET", "/%0d%0a%22?a=%0a").status, 404);
+    drop(bench);
+    assert!(writer.stop(Duration::from_secs(30)));
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let paths: Vec<_> = lines
+        .iter()
+        .map(|line| line["path"].as_str().unwrap())
+        .collect();
+    assert_eq!(paths, ["/ready", "/metrics", "/%0d%0a%22?a=%0a"]);
+    assert_eq!(
+        (&lines[0]["status"], &lines[0]["sent"]),
+        (&json!(200), &json!(5))
+    );
+    assert!(
+        lines[0]["agent"]
+            .as_str()
+            .unwrap()
+            .starts_with("a\\ \"\",\"status\":\"500")
+    );
+    assert!(!text.contains(['\u{9b}', '\u{2028}', '\t', '\r']));
+    assert!(lines[1]["sent"].as_u64().unwrap() > 10_000);
+    assert_eq!(lines[2]["status"], 404);
 }
