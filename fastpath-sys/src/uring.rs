@@ -294,14 +294,8 @@ impl Ring {
     }
 
     /// Submits everything, runs deferred kernel work, and waits until `want` completions are there or
-    /// `timeout` is over (`None`: for ever). Does not wait if completions are there already. If `batch` is
-    /// given and the kernel can do it, after that time one completion is enough.
-    pub fn enter(
-        &mut self,
-        want: u32,
-        timeout: Option<Duration>,
-        batch: Option<Duration>,
-    ) -> io::Result<()> {
+    /// `timeout` is over (`None`: for ever). Does not wait if completions are there already.
+    pub fn enter(&mut self, want: u32, timeout: Option<Duration>) -> io::Result<()> {
         self.move_backlog();
         if self.io.submission().cq_overflow() {
             self.counts.cq_overflow += 1;
@@ -309,8 +303,7 @@ impl Ring {
         let waiting = !self.io.completion().is_empty() || !self.backlog.is_empty();
         let want = if waiting { 0 } else { want };
         let submit = self.io.submission().len() as u32;
-        let batch = batch.filter(|_| self.features.min_timeout);
-        match self.ring_name().enter(submit, want, timeout, batch) {
+        match self.ring_name().enter(submit, want, timeout) {
             Ok(()) => Ok(()),
             Err(error) => forgive(error),
         }
@@ -416,7 +409,7 @@ impl Ring {
         self.push(opcode::AsyncCancel2::new(any).build().user_data(UNHEEDED));
         for _ in 0..FAREWELLS {
             while self.poll_completion().is_some() {}
-            if self.flights.is_empty() || self.enter(1, Some(FAREWELL), None).is_err() {
+            if self.flights.is_empty() || self.enter(1, Some(FAREWELL)).is_err() {
                 return;
             }
         }

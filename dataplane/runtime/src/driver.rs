@@ -18,6 +18,9 @@ mod segments;
 mod table;
 pub mod uring;
 
+#[cfg(feature = "test-support")]
+pub use fastpath_sys::confine;
+
 use std::fmt;
 use std::io;
 use std::str::FromStr;

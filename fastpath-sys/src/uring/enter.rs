@@ -39,18 +39,12 @@ impl RingName {
     }
 
     /// Submits, runs deferred work, waits for `want` completions.
-    pub(super) fn enter(
-        self,
-        submit: u32,
-        want: u32,
-        timeout: Option<Duration>,
-        batch: Option<Duration>,
-    ) -> io::Result<()> {
+    pub(super) fn enter(self, submit: u32, want: u32, timeout: Option<Duration>) -> io::Result<()> {
         let spec = timeout.map(Timespec::from);
         let argument = GetEvents {
             sigmask: 0,
             sigmask_bytes: 0,
-            min_wait_us: batch.map_or(0, |batch| batch.as_micros() as u32),
+            min_wait_us: 0,
             timeout: spec.as_ref().map_or(0, |spec| ptr::from_ref(spec) as u64),
         };
         // Always with GETEVENTS: without it deferred work does not run.

@@ -36,8 +36,6 @@ impl Default for RingOptions {
 pub struct Features {
     /// No submission index array.
     pub no_sqarray: bool,
-    /// The kernel can wait for a batch for some time (6.12).
-    pub min_timeout: bool,
     /// The ring is registered with its thread.
     pub registered_ring: bool,
 }
@@ -86,14 +84,12 @@ fn finish(io: IoUring, no_sqarray: bool) -> io::Result<(IoUring, Features)> {
     if !complete {
         return Err(io::Error::from_raw_os_error(libc::EINVAL));
     }
-    let min_timeout = parameters.is_feature_min_timeout();
     // Nothing here may ever need a kernel worker thread; if something does, one is plenty.
     let _ = io.submitter().register_iowq_max_workers(&mut [1, 1]);
     Ok((
         io,
         Features {
             no_sqarray,
-            min_timeout,
             registered_ring: false,
         },
     ))

@@ -43,7 +43,7 @@ fn next(ring: &mut Ring) -> Completion {
         if let Some(completion) = ring.poll_completion() {
             return completion;
         }
-        ring.enter(1, PATIENCE, None).unwrap();
+        ring.enter(1, PATIENCE).unwrap();
     }
 }
 
@@ -175,7 +175,7 @@ fn a_ring_dropped_in_mid_flight_lets_go_of_everything() {
         parcel.push(block(&vec![1; 1 << 20])).unwrap();
     }
     ring.send(server.as_fd(), parcel, 2);
-    ring.enter(0, None, None).unwrap();
+    ring.enter(0, None).unwrap();
     drop(ring);
     // Nobody holds the socket but `server`: closing it reaches the other end.
     drop(server);
@@ -192,7 +192,7 @@ fn a_watch_for_hang_ups_sees_the_reset_behind_a_fin() {
     let (mut client, server) = pair();
     ring.poll(server.as_fd(), Readiness::HangUp, Shots::Multi, 3);
     client.write_all(b"bytes are no hang-up").unwrap();
-    ring.enter(0, None, None).unwrap();
+    ring.enter(0, None).unwrap();
     assert!(ring.poll_completion().is_none());
     // The kernel reports a FIN although nobody asked for it; one completion, then it waits on.
     client.shutdown(std::net::Shutdown::Write).unwrap();

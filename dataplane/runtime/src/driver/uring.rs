@@ -140,7 +140,7 @@ impl Driver for UringDriver {
         let until = until.min(self.resume);
         let timeout = (until != Time::NEVER).then(|| Duration::from_nanos(until.since(now)));
         let want = u32::from(self.immediate.is_empty());
-        self.ring.enter(want, timeout, None)
+        self.ring.enter(want, timeout)
     }
 
     fn poll_event(&mut self, pool: &mut BufferPool) -> Option<Event> {

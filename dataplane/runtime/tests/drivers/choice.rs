@@ -1,15 +1,12 @@
 //! Which driver is chosen, how it says so, and that io_uring works with any of its features switched off.
 
 use std::fs;
-use std::process::Command;
+use std::thread;
 
 use penstock_runtime::driver::uring::caps::Feature;
 use penstock_runtime::{Choice, Options, Placement, Preference, UringOptions, driver};
 
 use crate::support::{Duty, echo, start_with};
-
-/// In the environment of a child: it denies itself io_uring.
-const DENIED: &str = "PENSTOCK_TEST_DENY_IO_URING";
 
 fn options(driver: Preference, uring: UringOptions) -> Options {
     let placement = Placement {
@@ -40,7 +37,11 @@ fn every_feature_has_a_way_without() {
         let options = options(Preference::Uring, uring);
         let world = start_with(options, Duty::Echo, 64);
         let text = world.runtime.driver().to_string();
-        assert!(text.contains(&format!("off: {}", feature.name())) || text.contains("off: "));
+        let (used, off) = text.split_once("; off: ").unwrap();
+        assert!(
+            off.contains(feature.name()) && !used.contains(feature.name()),
+            "{text}"
+        );
         for seed in 0..4 {
             echo(&world.client(), seed, 300_000);
         }
@@ -55,7 +56,7 @@ fn few_buffers_without_a_ring_of_them() {
     }
     let uring = UringOptions::default().without(Feature::BufferRing);
     let world = start_with(options(Preference::Uring, uring), Duty::Echo, 4);
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for seed in 0..8 {
             let world = &world;
             scope.spawn(move || echo(&world.client(), seed, 300_000));
@@ -67,55 +68,36 @@ fn few_buffers_without_a_ring_of_them() {
 
 #[test]
 fn denied_io_uring_falls_back_to_epoll_and_says_why() {
-    // The filter cannot be taken off again, so that a process of its own gets it.
-    let test = "choice::denied_io_uring_in_a_process_of_its_own";
-    let child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
-        .env(DENIED, "1")
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&child.stdout);
-    assert!(
-        child.status.success(),
-        "{said}{}",
-        String::from_utf8_lossy(&child.stderr)
-    );
-    assert!(said.contains("epoll (io_uring is "), "{said}");
-}
-
-#[test]
-fn denied_io_uring_in_a_process_of_its_own() {
-    if std::env::var_os(DENIED).is_none() {
-        return;
-    }
-    fastpath_sys::confine::deny_io_uring().unwrap();
-    let world = start_with(
-        options(Preference::Auto, UringOptions::default()),
-        Duty::Echo,
-        64,
-    );
-    println!("{}", world.runtime.driver());
-    echo(&world.client(), 1, 300_000);
-    world.end();
-    let error = driver::choose(Preference::Uring, &UringOptions::default()).unwrap_err();
-    assert!(
-        error.ends_with("; the drivers auto and epoll do without"),
-        "{error}"
-    );
+    // The filter cannot be taken off again; it holds for this thread and the workers it starts.
+    let confined = thread::spawn(|| {
+        fastpath_sys::confine::deny_io_uring().unwrap();
+        let options = options(Preference::Auto, UringOptions::default());
+        let world = start_with(options, Duty::Echo, 64);
+        let choice = world.runtime.driver().to_string();
+        assert!(choice.starts_with("epoll (io_uring is "), "{choice}");
+        echo(&world.client(), 1, 300_000);
+        world.end();
+        let error = driver::choose(Preference::Uring, &UringOptions::default()).unwrap_err();
+        assert!(
+            error.ends_with("; the drivers auto and epoll do without"),
+            "{error}"
+        );
+    });
+    confined.join().unwrap();
 }
 
 #[test]
 fn no_kernel_worker_thread_appears_under_load() {
     let options = options(Preference::Auto, UringOptions::default());
     let world = start_with(options, Duty::Echo, 256);
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for seed in 0..16 {
             let world = &world;
             scope.spawn(move || echo(&world.client(), seed, 2_000_000));
         }
         for _ in 0..200 {
             assert_eq!(kernel_workers(), Vec::<String>::new());
-            std::thread::yield_now();
+            thread::yield_now();
         }
     });
     assert_eq!(kernel_workers(), Vec::<String>::new());

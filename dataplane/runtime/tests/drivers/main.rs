@@ -1,6 +1,7 @@
 //! The drivers under real sockets: every case runs on each of them.
 
 mod choice;
+mod death;
 mod exhaustion;
 mod support;
 mod transfer;

@@ -31,6 +31,8 @@ pub(crate) struct Tally {
     pub(crate) accept_failures: AtomicUsize,
     pub(crate) queued_most: AtomicUsize,
     pub(crate) in_use: AtomicUsize,
+    /// Bytes that came to a mute machine all the same.
+    pub(crate) muted: AtomicUsize,
     pub(crate) faults: Mutex<Vec<IoFault>>,
 }
 
@@ -45,6 +47,10 @@ pub(crate) enum Duty {
     CloseAtFirstBytes(Close),
     /// Closes it as soon as it is accepted.
     CloseAtOnce,
+    /// Stops to receive as soon as it is accepted.
+    Mute,
+    /// Panics.
+    Panic,
 }
 
 struct Side {
@@ -129,6 +135,8 @@ impl Proxy {
                 });
             }
             Duty::CloseAtOnce => self.close(conn, Close::Normal),
+            Duty::Mute => self.ops.push_back(Op::ReceiveOff { conn }),
+            Duty::Panic => panic!("as asked for"),
             Duty::Echo | Duty::CloseAtFirstBytes(_) => {}
         }
     }
@@ -140,7 +148,8 @@ impl Proxy {
             self.pool.give(buffer);
             return self.close(conn, how);
         }
-        if self.sides[&conn].closing {
+        if self.sides[&conn].closing || self.duty == Duty::Mute {
+            self.tally.muted.fetch_add(buffer.len(), SeqCst);
             return self.pool.give(buffer);
         }
         let to = self.sides[&conn].other;

@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 
@@ -40,6 +41,8 @@ on_both_drivers! {
     close_with_bytes_on_the_way
     close_at_once
     many_segments_of_few_bytes
+    hang_up_is_told_while_receive_is_off
+    a_flood_starves_nobody
     drain_takes_the_backlog
     listener_moves_to_another_port
 }
@@ -126,7 +129,7 @@ fn client_reset_reaches_the_origin(driver: Preference) {
     client.write_all(b"x").unwrap();
     let (mut at_origin, _) = listener.accept().unwrap();
     at_origin.read_exact(&mut [0; 1]).unwrap();
-    fastpath_sys::socket::reset_on_close(std::os::fd::AsFd::as_fd(&client)).unwrap();
+    fastpath_sys::socket::reset_on_close(client.as_fd()).unwrap();
     drop(client);
     let error = at_origin.read(&mut [0; 1]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
@@ -239,6 +242,52 @@ fn many_segments_of_few_bytes(driver: Preference) {
         });
         read_pattern(&client, 5, 5000);
     });
+    world.end();
+}
+
+fn hang_up_is_told_while_receive_is_off(driver: Preference) {
+    let world = start(driver, 1, Duty::Mute, 64);
+    for bytes in [0, 4 * MIB as usize] {
+        let mut client = world.client();
+        client.set_nonblocking(true).unwrap();
+        let mut sent = 0;
+        while sent < bytes {
+            match client.write(&[0; 16 * 1024]) {
+                Ok(count) => sent += count,
+                Err(_) => break,
+            }
+        }
+        until(|| world.tally.open.load(SeqCst) == 1);
+        fastpath_sys::socket::reset_on_close(client.as_fd()).unwrap();
+        drop(client);
+        world.settle();
+    }
+    assert_eq!(*world.tally.faults.lock().unwrap(), [IoFault::Reset; 2]);
+    // What had been taken already, not the whole flood.
+    assert!(world.tally.muted.load(SeqCst) < 2 * MIB as usize);
+    world.end();
+}
+
+fn a_flood_starves_nobody(driver: Preference) {
+    let world = start(driver, 1, Duty::Echo, 64);
+    let flood = world.client();
+    thread::scope(|scope| {
+        scope.spawn(|| while (&flood).write_all(&[0; 64 * 1024]).is_ok() {});
+        scope.spawn(|| {
+            let mut block = [0; 64 * 1024];
+            while (&flood).read(&mut block).is_ok_and(|count| count > 0) {}
+        });
+        let mut client = world.client();
+        for round in 0..500_u16 {
+            client.write_all(&round.to_be_bytes()).unwrap();
+            let mut answer = [0; 2];
+            client.read_exact(&mut answer).unwrap();
+            assert_eq!(answer, round.to_be_bytes());
+        }
+        flood.shutdown(Shutdown::Both).unwrap();
+    });
+    drop(flood);
+    world.settle();
     world.end();
 }
 

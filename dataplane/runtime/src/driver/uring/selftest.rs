@@ -87,7 +87,7 @@ fn basics(ring: &mut Ring) -> io::Result<()> {
     server.read_exact(&mut got)?;
     expect(got == pattern())?;
     ring.close(client);
-    ring.enter(0, None, None)?;
+    ring.enter(0, None)?;
     expect(server.read(&mut got)? == 0)
 }
 
@@ -224,7 +224,7 @@ fn next(ring: &mut Ring) -> io::Result<Completion> {
         }
         let left = end.saturating_duration_since(Instant::now());
         expect(!left.is_zero())?;
-        ring.enter(1, Some(left), None)?;
+        ring.enter(1, Some(left))?;
     }
 }
 
