@@ -412,8 +412,16 @@ impl EpollDriver {
     }
 
     fn receive_off(&mut self, conn: ConnId) {
-        if let Some(connection) = self.connections.find(conn) {
-            connection.clear(Is::RECEIVE_ON);
+        let Some(connection) = self.connections.find(conn) else {
+            return;
+        };
+        connection.clear(Is::RECEIVE_ON);
+        // A fault that waited for the bytes before it waits no longer: they may never be asked for.
+        if let Some(fault) = connection.fault
+            && !connection.is(Is::FAILED)
+        {
+            connection.set(Is::FAILED);
+            self.immediate.push_back(Event::Failed { conn, fault });
         }
     }
 }

@@ -23,6 +23,14 @@ impl UringDriver {
             true => connection.set(Is::RECEIVE_ON),
             false => connection.clear(Is::RECEIVE_ON),
         }
+        // A fault that waited for the bytes before it waits no longer: they may never be asked for.
+        if let Some(fault) = connection.fault
+            && !on
+            && !connection.is(Is::FAILED)
+        {
+            connection.set(Is::FAILED);
+            self.immediate.push_back(Event::Failed { conn, fault });
+        }
         mark_dirty(connection, conn, &mut self.dirty);
     }
 
