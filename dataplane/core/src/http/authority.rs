@@ -117,3 +117,88 @@ const NAME_BYTES: [bool; 256] = {
     }
     table
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t07_well_formed_and_not() {
+        for good in [
+            "a",
+            "a.b-c_d~1:1",
+            "a.:65535",
+            "127.0.0.1:80",
+            "[::1]",
+            "[2001:db8::1]:443",
+            "[::ffff:1.2.3.4]",
+        ] {
+            assert_eq!(check(good.as_bytes()), Ok(()), "{good}");
+        }
+        for bad in [
+            "",
+            ":80",
+            "a:",
+            "a:0",
+            "a:080",
+            "a:65536",
+            "a:999999",
+            "a:+1",
+            "a:1:2",
+            "u@a",
+            "a/b",
+            "a,b",
+            "a b",
+            "a%2eb",
+            "a?b",
+            "a#b",
+            "[]",
+            "[::1",
+            "::1",
+            "[::1]x",
+            "[::1]:",
+            "[::1%25lo]",
+            "[a]",
+            "a]",
+            "\u{e9}",
+            "a\t",
+        ] {
+            assert_eq!(check(bad.as_bytes()), Err(Refusal::Host), "{bad}");
+        }
+        assert_eq!(check(&[b'a'; 255]), Ok(()));
+        assert_eq!(check(&[b'a'; 256]), Err(Refusal::Host));
+    }
+
+    #[test]
+    fn host_and_port_are_parts() {
+        assert_eq!(host(b"a.b:81"), b"a.b");
+        assert_eq!(port(b"a.b:81"), Some(81));
+        assert_eq!(host(b"[::1]:81"), b"[::1]");
+        assert_eq!(port(b"[::1]"), None);
+        assert_eq!(split(b"[::1"), (&b"[::1"[..], None));
+    }
+
+    #[test]
+    fn n07_port_and_dot_are_stripped_as_configured() {
+        let strip_to = |authority: &str, strip_port, strip_trailing_dot| {
+            let mut head = RequestHead::default();
+            head.set_authority(authority.as_bytes());
+            strip(
+                &mut head,
+                &HostOptions {
+                    strip_port,
+                    strip_trailing_dot,
+                },
+                80,
+            );
+            String::from_utf8(head.authority().to_vec()).unwrap()
+        };
+        assert_eq!(strip_to("a.:80", StripPort::Keep, false), "a.:80");
+        assert_eq!(strip_to("a.:80", StripPort::Keep, true), "a:80");
+        assert_eq!(strip_to("a.:80", StripPort::Matching, false), "a.");
+        assert_eq!(strip_to("a.:81", StripPort::Matching, true), "a:81");
+        assert_eq!(strip_to("a.:81", StripPort::Any, true), "a");
+        assert_eq!(strip_to("[::1]:81", StripPort::Any, true), "[::1]");
+        assert_eq!(strip_to(".", StripPort::Any, true), ".");
+    }
+}

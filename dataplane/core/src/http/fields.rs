@@ -219,6 +219,11 @@ impl Fields {
         before != self.list.len()
     }
 
+    /// Removes every field whose id is one that `drop` names.
+    pub fn remove_ids(&mut self, drop: impl Fn(HeaderId) -> bool) {
+        self.list.retain(|field| !drop(field.id));
+    }
+
     /// Removes the field at `index`; the order of the others stays.
     ///
     /// # Panics

@@ -8,15 +8,15 @@ use super::{Field, Fields, HeaderId, ResponseHead};
 /// Removes the hop-by-hop fields of a request. Whoever wants to offer its Upgrade reads it before.
 pub fn strip_request(fields: &mut Fields) {
     remove_listed(fields);
-    fields.remove_if(|id, _, _| is_hop_by_hop(id));
+    fields.remove_ids(is_hop_by_hop);
 }
 
 /// Removes the hop-by-hop fields of a response. A 101 keeps Upgrade, which names what was switched to.
 pub fn strip_response(head: &mut ResponseHead) {
     let switching = head.status == 101;
     remove_listed(&mut head.fields);
-    head.fields
-        .remove_if(|id, _, _| is_hop_by_hop(id) && !(switching && id == HeaderId::Upgrade));
+    let kept = |id| switching && id == HeaderId::Upgrade;
+    head.fields.remove_ids(|id| is_hop_by_hop(id) && !kept(id));
 }
 
 /// Removes what Connection lists. Nearly always it lists nothing but options and names that go anyway.
@@ -86,4 +86,68 @@ fn is_protected(id: HeaderId, name: &[u8]) -> bool {
                 | HeaderId::XRequestId
         )
         || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(fields: &[(&str, &str)], expect: &[&str]) {
+        let mut head = Fields::default();
+        for (name, value) in fields {
+            head.push(name.as_bytes(), value.as_bytes());
+        }
+        strip_request(&mut head);
+        let names: Vec<_> = head.iter().map(|(name, _)| name).collect();
+        let expect: Vec<_> = expect.iter().map(|name| name.as_bytes()).collect();
+        assert_eq!(names, expect, "{fields:?}");
+    }
+
+    #[test]
+    fn c06_hop_by_hop_fields_go() {
+        check(
+            &[
+                ("Keep-Alive", "5"),
+                ("TE", "trailers"),
+                ("Trailer", "x"),
+                ("Upgrade", "h2c"),
+                ("Proxy-Connection", "close"),
+                ("Transfer-Encoding", "chunked"),
+                ("A", "1"),
+            ],
+            &["a"],
+        );
+    }
+
+    #[test]
+    fn c06_listed_names_go_and_protected_ones_stay() {
+        check(
+            &[
+                ("B", "1"),
+                ("Connection", " ,close , B,COOKIE"),
+                ("Cookie", "1"),
+                ("connection", "c\t,x-forwarded-for,connection"),
+                ("C", "1"),
+                ("X-Forwarded-For", "1"),
+                ("D", "1"),
+                ("b", "2"),
+            ],
+            &["cookie", "x-forwarded-for", "d"],
+        );
+    }
+
+    #[test]
+    fn c06_only_a_101_keeps_upgrade() {
+        for (status, kept) in [(101, true), (200, false)] {
+            let mut head = ResponseHead {
+                status,
+                ..ResponseHead::default()
+            };
+            head.fields.push(b"Upgrade", b"websocket");
+            head.fields.push(b"Connection", b"Upgrade");
+            strip_response(&mut head);
+            assert_eq!(head.fields.value(HeaderId::Upgrade).is_some(), kept);
+            assert_eq!(head.fields.len(), usize::from(kept));
+        }
+    }
 }

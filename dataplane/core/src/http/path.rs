@@ -68,11 +68,22 @@ pub fn normalize(
     if out == path {
         return Ok(PathOutcome::Same);
     }
-    out.extend_from_slice(&target[path.len()..]);
-    if escaped_slash && options.escaped_slashes == EscapedSlashes::UnescapeAndRedirect {
-        return Ok(PathOutcome::Redirect);
+    let redirects = options.escaped_slashes == EscapedSlashes::UnescapeAndRedirect;
+    let outcome = match escaped_slash && redirects {
+        true => PathOutcome::Redirect,
+        false => PathOutcome::Changed,
+    };
+    if outcome == PathOutcome::Redirect {
+        keep_one_leading_slash(out);
     }
-    Ok(PathOutcome::Changed)
+    out.extend_from_slice(&target[path.len()..]);
+    Ok(outcome)
+}
+
+/// O08: `//host/` in a Location would lead the client to another host.
+fn keep_one_leading_slash(path: &mut Vec<u8>) {
+    let slashes = path.iter().take_while(|&&byte| byte == b'/').count();
+    path.drain(1..slashes.max(1));
 }
 
 /// The path of a target, and whether it has nothing that any option could change or refuse.
@@ -191,4 +202,145 @@ fn next_slash(path: &[u8], from: usize) -> usize {
 /// Where the last segment of what was written starts.
 fn parent(written: &[u8]) -> Option<usize> {
     written.iter().rposition(|&byte| byte == b'/')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const USUAL: PathOptions = PathOptions {
+        normalize: true,
+        merge_slashes: false,
+        escaped_slashes: EscapedSlashes::Reject,
+    };
+
+    fn run(target: &str, options: PathOptions) -> Result<(PathOutcome, String), Refusal> {
+        let mut out = Vec::new();
+        let outcome = normalize(target.as_bytes(), &options, &mut out)?;
+        let text = match outcome {
+            PathOutcome::Same => target.into(),
+            _ => String::from_utf8(out).unwrap(),
+        };
+        Ok((outcome, text))
+    }
+
+    #[test]
+    fn n01_segments_and_escapes() {
+        for (target, expect) in [
+            ("/", "/"),
+            ("/a/b", "/a/b"),
+            ("/a//b", "/a//b"),
+            ("/a/./b", "/a/b"),
+            ("/a/../b", "/b"),
+            ("/a/b/..", "/a/"),
+            ("/a/b/.", "/a/b/"),
+            ("/.", "/"),
+            ("/a//../b", "/a/b"),
+            ("//..", "/"),
+            ("/...", "/..."),
+            ("/.a/..b/c.", "/.a/..b/c."),
+            ("/%2E%2e", ""),
+            ("/a/%2E./b", "/b"),
+            ("/%7Ea%62", "/~ab"),
+            ("/%e2%82%ac", "/%E2%82%AC"),
+            ("/%25%32%66", "/%252f"),
+            ("/a?/../%zz", "/a?/../%zz"),
+            ("*", "*"),
+            ("", ""),
+        ] {
+            match run(target, USUAL) {
+                Ok((outcome, text)) => {
+                    assert_eq!(text, expect, "{target}");
+                    assert_eq!(outcome == PathOutcome::Same, target == expect, "{target}");
+                }
+                Err(refusal) => {
+                    assert_eq!((refusal, expect), (Refusal::Target, ""), "{target}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn n01_nothing_above_the_root() {
+        for target in ["/..", "/../", "/a/../..", "/./..", "/a/../../b"] {
+            assert_eq!(run(target, USUAL), Err(Refusal::Target), "{target}");
+        }
+    }
+
+    #[test]
+    fn n02_malformed_escapes_are_refused_even_unnormalized() {
+        let off = PathOptions {
+            normalize: false,
+            ..USUAL
+        };
+        for target in [
+            "/%",
+            "/%2",
+            "/%g0",
+            "/%0g",
+            "/%00",
+            "/%C0%AE",
+            "/%c1%81",
+            "/%e0%9f%bf",
+            "/%f0%8f%80%80",
+            "/%f8%87",
+            "/%fc%83",
+        ] {
+            assert_eq!(run(target, off), Err(Refusal::Target), "{target}");
+        }
+        for target in ["/%e0%a0%80", "/%f0%90%80%80", "/%ff", "/%e9"] {
+            assert_eq!(
+                run(target, off),
+                Ok((PathOutcome::Same, target.into())),
+                "{target}"
+            );
+        }
+    }
+
+    #[test]
+    fn n02_escaped_slashes_by_action() {
+        use EscapedSlashes::{Keep, Reject, UnescapeAndForward, UnescapeAndRedirect};
+        let with = |escaped_slashes| PathOptions {
+            escaped_slashes,
+            ..USUAL
+        };
+        let (same, changed, redirect) = (
+            PathOutcome::Same,
+            PathOutcome::Changed,
+            PathOutcome::Redirect,
+        );
+        let ok = |outcome, text: &str| Ok((outcome, text.to_string()));
+        assert_eq!(run("/a%2fb", with(Reject)), Err(Refusal::EscapedSlash));
+        assert_eq!(run("/a%5Cb", with(Reject)), Err(Refusal::EscapedSlash));
+        assert_eq!(run("/a%2Fb", with(Keep)), ok(same, "/a%2Fb"));
+        assert_eq!(
+            run("/a%5c..%2fb", with(UnescapeAndForward)),
+            ok(changed, "/b")
+        );
+        assert_eq!(
+            run("/a%2fb?%2f", with(UnescapeAndRedirect)),
+            ok(redirect, "/a/b?%2f")
+        );
+        assert_eq!(run("/a/../b", with(UnescapeAndRedirect)), ok(changed, "/b"));
+        assert_eq!(
+            run("/a%252fb", with(UnescapeAndForward)),
+            ok(same, "/a%252fb")
+        );
+    }
+
+    #[test]
+    fn o08_a_redirect_never_names_a_host() {
+        let options = PathOptions {
+            escaped_slashes: EscapedSlashes::UnescapeAndRedirect,
+            ..USUAL
+        };
+        for target in [
+            "/%2fevil.test/",
+            "//%5c%2fevil.test/",
+            "/a/..%2f%2fevil.test/",
+        ] {
+            let expect = (PathOutcome::Redirect, "/evil.test/".to_string());
+            assert_eq!(run(target, options), Ok(expect), "{target}");
+        }
+    }
 }

@@ -102,3 +102,84 @@ fn cut(buffer: &mut Buffer, len: usize) -> Decoded {
         rest: (end < window.end).then_some((end, window.end)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn buffer(bytes: &[u8]) -> Buffer {
+        let mut buffer = Buffer::with_payload(bytes.len());
+        buffer.fill_from(bytes);
+        buffer
+    }
+
+    /// Decodes one buffer; payload, whether it is the end, and what lies behind.
+    fn check(decoder: &mut BodyDecoder, bytes: &str, expect: (&str, bool, &str)) -> Buffer {
+        let mut buffer = buffer(bytes.as_bytes());
+        let decoded = decoder.decode(&mut buffer).expect("the body is good");
+        let rest = decoded.rest.map_or(0..0, |(start, end)| start..end);
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let found = (
+            text(buffer.as_slice()),
+            decoded.finished,
+            text(buffer.block(rest)),
+        );
+        assert_eq!(
+            found,
+            (expect.0.into(), expect.1, expect.2.into()),
+            "{bytes:?}"
+        );
+        buffer
+    }
+
+    #[test]
+    fn lengths_cut_the_window() {
+        let mut decoder = BodyDecoder::new(BodyLength::Bytes(5));
+        check(&mut decoder, "hel", ("hel", false, ""));
+        assert_eq!(decoder.finish_at_eof(), Err(Refusal::Truncated));
+        check(&mut decoder, "loGET", ("lo", true, "GET"));
+        check(&mut decoder, "more", ("", true, "more"));
+        assert_eq!(decoder.finish_at_eof(), Ok(()));
+        check(
+            &mut BodyDecoder::new(BodyLength::None),
+            "GET",
+            ("", true, "GET"),
+        );
+        let mut to_close = BodyDecoder::new(BodyLength::ToClose);
+        check(&mut to_close, "all", ("all", false, ""));
+        assert_eq!(to_close.finish_at_eof(), Ok(()));
+    }
+
+    #[test]
+    fn chunks_are_squeezed_together() {
+        let mut decoder = BodyDecoder::new(BodyLength::Chunked);
+        check(
+            &mut decoder,
+            "3\r\nabc\r\n2\r\nde\r\n5\r",
+            ("abcde", false, ""),
+        );
+        check(&mut decoder, "\n", ("", false, ""));
+        check(&mut decoder, "fghij\r\n0", ("fghij", false, ""));
+        assert_eq!(decoder.finish_at_eof(), Err(Refusal::Truncated));
+        check(&mut decoder, ";a\r\nB: 1\r\n\r\nGET", ("", true, "GET"));
+        let trailers = decoder.trailers().expect("one trailer came");
+        assert_eq!(
+            trailers.iter().collect::<Vec<_>>(),
+            [(&b"b"[..], &b"1"[..])]
+        );
+    }
+
+    #[test]
+    fn one_large_chunk_stays_where_it_is() {
+        let mut decoder = BodyDecoder::new(BodyLength::Chunked);
+        let bytes = format!("3e8\r\n{}\r\n0\r\n\r\n", "x".repeat(1000));
+        let buffer = check(&mut decoder, &bytes, (&"x".repeat(1000), true, ""));
+        let start = crate::buffer::HEADROOM + 5;
+        assert_eq!(buffer.window(), start..start + 1000);
+    }
+
+    #[test]
+    fn idle_decoders_are_small() {
+        assert!(size_of::<BodyDecoder>() <= 48);
+    }
+}

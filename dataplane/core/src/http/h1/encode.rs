@@ -175,3 +175,125 @@ fn size_line(mut size: usize) -> ([u8; 18], usize) {
     }
     (line, start)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn response(status: u16, declared_length: Option<u64>, body: BodyLength) -> String {
+        let mut head = ResponseHead {
+            status,
+            declared_length,
+            ..ResponseHead::default()
+        };
+        head.fields.push(b"A", b"1");
+        let mut out = Vec::new();
+        encode_response(&head, body, ConnectionHeader::None, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn responses_say_their_length_where_they_may() {
+        for (status, declared, body, expect) in [
+            (
+                200,
+                None,
+                BodyLength::Bytes(0),
+                "200 OK\r\na: 1\r\ncontent-length: 0\r\n",
+            ),
+            (
+                200,
+                None,
+                BodyLength::Chunked,
+                "200 OK\r\na: 1\r\ntransfer-encoding: chunked\r\n",
+            ),
+            (200, None, BodyLength::ToClose, "200 OK\r\na: 1\r\n"),
+            (
+                200,
+                Some(7),
+                BodyLength::None,
+                "200 OK\r\na: 1\r\ncontent-length: 7\r\n",
+            ),
+            (304, None, BodyLength::None, "304 Not Modified\r\na: 1\r\n"),
+            (
+                204,
+                Some(7),
+                BodyLength::Bytes(0),
+                "204 No Content\r\na: 1\r\n",
+            ),
+            (
+                101,
+                None,
+                BodyLength::Bytes(0),
+                "101 Switching Protocols\r\na: 1\r\n",
+            ),
+            (299, None, BodyLength::None, "299 \r\na: 1\r\n"),
+        ] {
+            let text = response(status, declared, body);
+            assert_eq!(text, format!("HTTP/1.1 {expect}\r\n"));
+        }
+    }
+
+    #[test]
+    fn fields_that_frame_are_never_copied() {
+        let mut head = RequestHead::default();
+        head.method_text = head.fields.store(b"POST");
+        head.set_target(b"/");
+        head.set_authority(b"a");
+        for name in [
+            "host",
+            "connection",
+            "content-length",
+            "transfer-encoding",
+            "b",
+        ] {
+            head.fields.push(name.as_bytes(), b"evil");
+        }
+        let mut out = Vec::new();
+        encode_request(&head, BodyLength::Bytes(5), false, None, &mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "POST / HTTP/1.1\r\nhost: a\r\nb: evil\r\nconnection: close\r\ncontent-length: 5\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn chunks_are_framed_in_place() {
+        for len in [1, 9, 10, 15, 16, 255, 256, 4095, 65536] {
+            let mut buffer = Buffer::with_payload(len);
+            buffer.fill_from(&vec![b'x'; len]);
+            assert!(encode_chunk(&mut buffer));
+            let expect = format!("{len:x}\r\n{}\r\n", "x".repeat(len));
+            assert_eq!(buffer.as_slice(), expect.as_bytes());
+        }
+    }
+
+    #[test]
+    fn an_empty_chunk_is_never_written() {
+        let mut buffer = Buffer::with_payload(8);
+        assert!(encode_chunk(&mut buffer));
+        assert!(buffer.is_empty());
+    }
+
+    #[test]
+    fn a_chunk_without_room_is_left_alone() {
+        let mut buffer = Buffer::from_parts(Box::new([b'x'; 8]), 2, 6);
+        assert!(!encode_chunk(&mut buffer));
+        assert_eq!(buffer.window(), 2..6);
+        let mut buffer = Buffer::from_parts(Box::new([b'x'; 8]), 3, 7);
+        assert!(!encode_chunk(&mut buffer));
+        assert_eq!(buffer.window(), 3..7);
+    }
+
+    #[test]
+    fn the_last_chunk_carries_trailers() {
+        let mut out = Vec::new();
+        encode_last_chunk(None, &mut out);
+        assert_eq!(out, LAST_CHUNK);
+        let mut fields = Fields::default();
+        fields.push(b"A", b"1");
+        out.clear();
+        encode_last_chunk(Some(&fields), &mut out);
+        assert_eq!(out, b"0\r\na: 1\r\n\r\n");
+    }
+}

@@ -187,3 +187,107 @@ fn next_control(bytes: &[u8], mut at: usize) -> usize {
     }
     at
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Feeds byte by byte; the verdict and how many bytes it took.
+    fn check(scanner: HeadScanner, bytes: &str, expect: Result<usize, Refusal>, taken: usize) {
+        let mut scanner = scanner;
+        for end in 1..=bytes.len() {
+            match scanner.scan(&bytes.as_bytes()[..end], &HeadLimits::default()) {
+                Ok(None) => {}
+                verdict => {
+                    let verdict = verdict.map(|len| len.unwrap_or(0));
+                    assert_eq!((verdict, end), (expect, taken), "{bytes:?}");
+                    return;
+                }
+            }
+        }
+        panic!("no verdict on {bytes:?}");
+    }
+
+    #[test]
+    fn heads_end_at_the_empty_line() {
+        let request = "GET / HTTP/1.1\r\nA: 1\r\n\r\n";
+        check(HeadScanner::request(), request, Ok(24), 24);
+        check(
+            HeadScanner::request(),
+            &format!("\r\n{request}"),
+            Ok(26),
+            26,
+        );
+        check(
+            HeadScanner::response(),
+            "HTTP/1.1 200 OK\r\n\r\n",
+            Ok(19),
+            19,
+        );
+        check(HeadScanner::trailers(), "A: 1\r\nB:\t2\r\n\r\n", Ok(14), 14);
+        let mut scanner = HeadScanner::request();
+        let more = format!("{request}GET /");
+        assert_eq!(
+            scanner.scan(more.as_bytes(), &HeadLimits::default()),
+            Ok(Some(24))
+        );
+    }
+
+    #[test]
+    fn faults_are_found_at_once() {
+        let request = HeadScanner::request();
+        check(request, "GET /\r\nX", Err(Refusal::NoVersion), 7);
+        check(request, "GET / HTTP/3.0\r\nX", Err(Refusal::Version), 16);
+        check(request, "GET / HTTP/1.1\nX", Err(Refusal::LineEnd), 15);
+        check(request, "GET / HTTP/1.1\rX", Err(Refusal::LineEnd), 16);
+        check(
+            request,
+            "GET / HTTP/1.1\r\nA: \0",
+            Err(Refusal::FieldValue),
+            20,
+        );
+        check(request, "\x16\x03", Err(Refusal::RequestLine), 1);
+        check(request, "\r\n\r\nG", Err(Refusal::EmptyLines), 4);
+        check(
+            HeadScanner::response(),
+            "HTTP/2 200",
+            Err(Refusal::StatusLine),
+            6,
+        );
+        check(HeadScanner::response(), "\r\n", Err(Refusal::StatusLine), 1);
+    }
+
+    #[test]
+    fn l08_ceilings_are_exact() {
+        let limits = HeadLimits {
+            bytes_max: 32,
+            fields_max: 2,
+        };
+        let scan = |bytes: &str| HeadScanner::request().scan(bytes.as_bytes(), &limits);
+        assert_eq!(scan("GET / HTTP/1.1\r\nA:\r\nB:\r\n\r\n"), Ok(Some(26)));
+        assert_eq!(
+            scan("GET / HTTP/1.1\r\nA:\r\nB:\r\nC:\r\n"),
+            Err(Refusal::HeadFields)
+        );
+        let head = |len: usize| format!("GET / HTTP/1.1\r\nA:{}\r\n\r\n", "1".repeat(len - 22));
+        assert_eq!(scan(&head(32)), Ok(Some(32)));
+        assert_eq!(scan(&head(33)), Err(Refusal::HeadBytes));
+        assert_eq!(scan(&head(33)[..32]), Err(Refusal::HeadBytes));
+        assert_eq!(scan(&head(33)[..31]), Ok(None));
+    }
+
+    #[test]
+    fn control_bytes_are_found_at_every_place() {
+        for len in 0..40 {
+            for at in 0..len {
+                let mut bytes = vec![b' '; len];
+                bytes[at] = 0x1f;
+                if at + 1 < len {
+                    bytes[at + 1] = 0x80;
+                }
+                assert_eq!(next_control(&bytes, 0), at);
+                assert_eq!(next_control(&bytes, at + 1), len);
+            }
+        }
+    }
+}
