@@ -46,8 +46,8 @@ impl RawAddress {
     }
 
     fn to_v4(&self) -> SocketAddr {
-        // SAFETY: sockaddr_storage is at least as large and as aligned as sockaddr_in, and every bit
-        // pattern of its integer fields is valid.
+        // SAFETY: sockaddr_storage is at least as large and as aligned as sockaddr_in, and every
+        // bit pattern of its integer fields is valid.
         let raw = unsafe { &*(&raw const self.storage).cast::<libc::sockaddr_in>() };
         let ip = Ipv4Addr::from(u32::from_be(raw.sin_addr.s_addr));
         SocketAddrV4::new(ip, u16::from_be(raw.sin_port)).into()

@@ -11,8 +11,8 @@ const WORDS: usize = 128;
 /// The CPUs that the calling thread may run on, in ascending order (`sched_getaffinity`).
 pub fn allowed_cpus() -> io::Result<Vec<u32>> {
     let mut mask = [0_u64; WORDS];
-    // SAFETY: the kernel writes at most the given number of bytes, which is the size of `mask`; a mask
-    // of words has the layout that the call expects.
+    // SAFETY: the kernel writes at most the given number of bytes, which is the size of `mask`; a
+    // mask of words has the layout that the call expects.
     check(unsafe {
         libc::sched_getaffinity(0, mem::size_of_val(&mask), mask.as_mut_ptr().cast())
     })?;

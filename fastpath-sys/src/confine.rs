@@ -4,8 +4,9 @@ use std::io;
 
 use crate::check;
 
-/// Makes the three io_uring calls answer `EPERM` in this thread and in all threads and programs that it
-/// starts, as container runtimes do. There is no way back, so a test does this in a thread of its own.
+/// Makes the three io_uring calls answer `EPERM` in this thread and in all threads and programs
+/// that it starts, as container runtimes do. There is no way back, so a test does this in a thread
+/// of its own.
 pub fn deny_io_uring() -> io::Result<()> {
     // SAFETY: plain integers; promises that this thread gains no privileges by exec.
     check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })?;

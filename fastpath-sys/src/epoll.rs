@@ -111,8 +111,8 @@ impl Epoll {
         Ok(())
     }
 
-    /// Waits for edges, at most for `timeout` (rounded up to milliseconds; `None` means for ever), and
-    /// says how many came. A signal counts as none.
+    /// Waits for edges, at most for `timeout` (rounded up to milliseconds; `None` means for ever),
+    /// and says how many came. A signal counts as none.
     pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
         let capacity = libc::c_int::try_from(self.edges.len()).unwrap_or(libc::c_int::MAX);
         // SAFETY: the kernel writes at most `capacity` entries, all inside `edges`.

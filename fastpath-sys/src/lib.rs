@@ -1,7 +1,8 @@
 //! Every unsafe line of Penstock behind a safe API: sockets, epoll, io_uring, affinity, signals.
 //!
-//! It knows system calls and what the kernel may touch; it knows no policy and nothing about HTTP. Memory
-//! that the kernel holds is owned here until the kernel lets go, so callers stay `forbid(unsafe_code)`.
+//! It knows system calls and what the kernel may touch; it knows no policy and nothing about HTTP.
+//! Memory that the kernel holds is owned here until the kernel lets go, so callers stay
+//! `forbid(unsafe_code)`.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("Penstock runs on Linux only: its drivers are epoll and io_uring");

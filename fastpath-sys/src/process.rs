@@ -51,8 +51,8 @@ pub fn process_cpu_time() -> Duration {
 fn cpu_time(clock: libc::clockid_t) -> Duration {
     // SAFETY: timespec is a plain C struct; all zeroes is a valid value.
     let mut time: libc::timespec = unsafe { mem::zeroed() };
-    // SAFETY: the kernel writes one timespec into a local. Both clocks exist on every Linux; if the call
-    // failed all the same, the zero written above stands.
+    // SAFETY: the kernel writes one timespec into a local. Both clocks exist on every Linux; if the
+    // call failed all the same, the zero written above stands.
     unsafe { libc::clock_gettime(clock, &raw mut time) };
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }

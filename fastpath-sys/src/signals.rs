@@ -1,7 +1,7 @@
 //! Signals as something to read (signalfd), so that no code runs in a signal handler.
 //!
-//! Make [`Signals`] first thing in `main`: the signals are blocked in the calling thread and in every
-//! thread that it starts later, but not in threads that exist already.
+//! Make [`Signals`] first thing in `main`: the signals are blocked in the calling thread and in
+//! every thread that it starts later, but not in threads that exist already.
 
 use std::fs::File;
 use std::io::{self, Read};

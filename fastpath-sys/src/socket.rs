@@ -1,8 +1,8 @@
 //! TCP sockets: listen, accept, connect, receive, send, close. Calls never block.
 //!
-//! Options that every connection of a listener needs are set on the listening socket: Linux lets accepted
-//! sockets inherit `TCP_NODELAY`, `SO_KEEPALIVE` and `TCP_USER_TIMEOUT`, which saves the calls per
-//! connection.
+//! Options that every connection of a listener needs are set on the listening socket: Linux lets
+//! accepted sockets inherit `TCP_NODELAY`, `SO_KEEPALIVE` and `TCP_USER_TIMEOUT`, which saves the
+//! calls per connection.
 
 use std::io::{self, IoSlice};
 use std::mem;
@@ -115,16 +115,16 @@ pub enum Blocking {
     Yes,
 }
 
-/// Takes one connection from a listening socket; `WouldBlock` if none waits (the listening socket must be
-/// non-blocking). The address is that of the client.
+/// Takes one connection from a listening socket; `WouldBlock` if none waits (the listening socket
+/// must be non-blocking). The address is that of the client.
 pub fn accept(listener: BorrowedFd<'_>, mode: Blocking) -> io::Result<(OwnedFd, SocketAddr)> {
     let mut raw = RawAddress::empty();
     let mut flags = libc::SOCK_CLOEXEC;
     if mode == Blocking::No {
         flags |= libc::SOCK_NONBLOCK;
     }
-    // SAFETY: both pointers are into `raw`, which outlives the call; its length field says how much room
-    // the storage has.
+    // SAFETY: both pointers are into `raw`, which outlives the call; its length field says how much
+    // room the storage has.
     let answer =
         unsafe { libc::accept4(listener.as_raw_fd(), raw.as_mut_ptr(), raw.len_mut(), flags) };
     let fd = check(answer)?;
@@ -204,15 +204,16 @@ pub fn recv(socket: BorrowedFd<'_>, room: &mut [u8]) -> io::Result<usize> {
     })
 }
 
-/// Sends slices in their order, with one call and without `SIGPIPE`; says how many bytes were taken.
+/// Sends slices in their order, with one call and without `SIGPIPE`; says how many bytes were
+/// taken.
 #[inline]
 pub fn send(socket: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> io::Result<usize> {
     // SAFETY: msghdr is a plain C struct; all zeroes is an empty message.
     let mut message: libc::msghdr = unsafe { mem::zeroed() };
     message.msg_iov = slices.as_ptr().cast::<libc::iovec>().cast_mut();
     message.msg_iovlen = slices.len() as _;
-    // SAFETY: IoSlice has the layout of iovec by its contract; the slices and what they point to are
-    // borrowed for the call, which only reads them.
+    // SAFETY: IoSlice has the layout of iovec by its contract; the slices and what they point to
+    // are borrowed for the call, which only reads them.
     check_size(unsafe {
         libc::sendmsg(
             socket.as_raw_fd(),
@@ -253,8 +254,8 @@ type NameCall =
 
 fn name(socket: BorrowedFd<'_>, call: NameCall) -> io::Result<SocketAddr> {
     let mut raw = RawAddress::empty();
-    // SAFETY: both pointers are into `raw`, which outlives the call and states its own size; `call` is one
-    // of the two functions above, which write at most that much.
+    // SAFETY: both pointers are into `raw`, which outlives the call and states its own size; `call`
+    // is one of the two functions above, which write at most that much.
     check(unsafe { call(socket.as_raw_fd(), raw.as_mut_ptr(), raw.len_mut()) })?;
     raw.to_socket_addr().ok_or_else(not_internet)
 }
@@ -275,14 +276,16 @@ fn stream_socket(address: SocketAddr) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// `value` must be the C type that the option documents; the module passes only `c_int` and `linger`.
+/// `value` must be the C type that the option documents; the module passes only `c_int` and
+/// `linger`.
 fn set_option<T: Copy>(
     socket: &impl AsRawFd,
     level: libc::c_int,
     name: libc::c_int,
     value: T,
 ) -> io::Result<()> {
-    // SAFETY: pointer and size are those of a local that outlives the call; the kernel only reads it.
+    // SAFETY: pointer and size are those of a local that outlives the call; the kernel only reads
+    // it.
     check(unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),

@@ -1,10 +1,11 @@
 //! An io_uring whose operations own what the kernel may touch.
 //!
-//! Starting an operation moves its memory into the ring ([`Ring`] keeps it in a record per operation in
-//! flight); its final completion moves it back out. Safe code can therefore neither free nor look at memory
-//! that the kernel may still read or write. Receive buffers of the provided-buffer ring work the same way: a
-//! [`Block`] goes in by [`Ring::stock`] and comes back in the [`Completion`] that filled it. A ring that is
-//! dropped cancels everything first, and leaks what the kernel does not give back.
+//! Starting an operation moves its memory into the ring ([`Ring`] keeps it in a record per
+//! operation in flight); its final completion moves it back out. Safe code can therefore neither
+//! free nor look at memory that the kernel may still read or write. Receive buffers of the
+//! provided-buffer ring work the same way: a [`Block`] goes in by [`Ring::stock`] and comes back in
+//! the [`Completion`] that filled it. A ring that is dropped cancels everything first, and leaks
+//! what the kernel does not give back.
 //!
 //! It does not know connections: callers give each operation a token of their own.
 
@@ -43,7 +44,8 @@ const UNHEEDED: u64 = 0;
 const FAREWELLS: u32 = 100;
 const FAREWELL: Duration = Duration::from_millis(10);
 
-/// Names an operation in flight. One that has ended names nothing, also after its record is used again.
+/// Names an operation in flight. One that has ended names nothing, also after its record is used
+/// again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Flight(std::num::NonZeroU64);
 
@@ -127,8 +129,9 @@ pub struct Counts {
 }
 
 impl Ring {
-    /// Sets a ring up for the calling thread. Errors are the kernel's: `EPERM` (denied by seccomp or by
-    /// `kernel.io_uring_disabled`), `ENOSYS` (not there), `EINVAL` (older than 6.1), `ENOMEM`.
+    /// Sets a ring up for the calling thread. Errors are the kernel's: `EPERM` (denied by seccomp
+    /// or by `kernel.io_uring_disabled`), `ENOSYS` (not there), `EINVAL` (older than 6.1),
+    /// `ENOMEM`.
     pub fn new(options: &RingOptions) -> io::Result<Self> {
         let (io, mut features) = setup::build(options)?;
         let registered = match options.registered_ring {
@@ -229,8 +232,8 @@ impl Ring {
         self.parcels.push(parcel);
     }
 
-    /// Sends all windows of a parcel in their order; the kernel goes on after a short send by itself. The
-    /// result may still be short if the connection breaks or the send is cancelled.
+    /// Sends all windows of a parcel in their order; the kernel goes on after a short send by
+    /// itself. The result may still be short if the connection breaks or the send is cancelled.
     pub fn send(&mut self, socket: BorrowedFd<'_>, parcel: Box<Parcel>, token: u64) -> Flight {
         let fd = types::Fd(socket.as_raw_fd());
         let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
@@ -286,15 +289,15 @@ impl Ring {
         self.push(entry.flags(Flags::SKIP_SUCCESS).user_data(UNHEEDED));
     }
 
-    /// Closes a descriptor behind everything that was started before. What is in flight on it must be
-    /// cancelled and reaped first, or the connection lives on until it is.
+    /// Closes a descriptor behind everything that was started before. What is in flight on it must
+    /// be cancelled and reaped first, or the connection lives on until it is.
     pub fn close(&mut self, fd: OwnedFd) {
         let entry = opcode::Close::new(types::Fd(fd.into_raw_fd())).build();
         self.push(entry.flags(Flags::SKIP_SUCCESS).user_data(UNHEEDED));
     }
 
-    /// Submits everything, runs deferred kernel work, and waits until `want` completions are there or
-    /// `timeout` is over (`None`: for ever). Does not wait if completions are there already.
+    /// Submits everything, runs deferred kernel work, and waits until `want` completions are there
+    /// or `timeout` is over (`None`: for ever). Does not wait if completions are there already.
     pub fn enter(&mut self, want: u32, timeout: Option<Duration>) -> io::Result<()> {
         self.move_backlog();
         if self.io.submission().cq_overflow() {
@@ -334,8 +337,8 @@ impl Ring {
             (Some(block), _, _) => Returned::Received(block),
             (None, Cargo::Send(parcel), _) => Returned::Sent(parcel),
             (None, Cargo::Accept, Ok(fd)) => {
-                // SAFETY: the kernel made this descriptor for the accept that just completed, and tells it
-                // to nobody else.
+                // SAFETY: the kernel made this descriptor for the accept that just completed, and
+                // tells it to nobody else.
                 Returned::Accepted(unsafe { OwnedFd::from_raw_fd(fd as i32) })
             }
             (None, Cargo::None | Cargo::Accept | Cargo::Address(_), _) => Returned::Nothing,
@@ -369,8 +372,8 @@ impl Ring {
     /// Queues an entry. Everything that it points to must be owned by `flights` or be static.
     fn push(&mut self, entry: Entry) {
         if self.backlog.is_empty() {
-            // SAFETY: the memory that an entry names is in the cargo of its flight (on the heap, so that
-            // moving the record does not move it) and stays there until the final completion.
+            // SAFETY: the memory that an entry names is in the cargo of its flight (on the heap, so
+            // that moving the record does not move it) and stays there until the final completion.
             if unsafe { self.io.submission().push(&entry) }.is_ok() {
                 return;
             }

@@ -1,7 +1,7 @@
 //! Waking a thread that waits in a driver: an eventfd that is only ever written.
 //!
-//! Both drivers watch it edge-triggered, where every write is an edge of its own, so nobody has to read
-//! it back.
+//! Both drivers watch it edge-triggered, where every write is an edge of its own, so nobody has to
+//! read it back.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -21,10 +21,12 @@ impl Wake {
         Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
-    /// Rings. Cannot fail in a way that matters: a counter near its end is a bell that rang already.
+    /// Rings. Cannot fail in a way that matters: a counter near its end is a bell that rang
+    /// already.
     pub fn wake(&self) {
         let one = 1_u64;
-        // SAFETY: writes the eight bytes of a local; the descriptor is open as long as `self` lives.
+        // SAFETY: writes the eight bytes of a local; the descriptor is open as long as `self`
+        // lives.
         unsafe { libc::write(self.0.as_raw_fd(), (&raw const one).cast(), 8) };
     }
 }

@@ -1,14 +1,15 @@
 //! What moves bytes for a worker: the [`Driver`] trait, and the choice between drivers, made once.
 //!
-//! A driver is polled: [`Driver::wait`] submits and waits, [`Driver::poll_event`] yields what happened,
-//! [`Driver::handle_op`] takes what is to happen. What both drivers promise beyond the contract in
-//! `penstock_core::event`:
+//! A driver is polled: [`Driver::wait`] submits and waits, [`Driver::poll_event`] yields what
+//! happened, [`Driver::handle_op`] takes what is to happen. What both drivers promise beyond the
+//! contract in `penstock_core::event`:
 //!
-//! - `Connected` with an error and `Failed` leave the connection to be closed by `Op::Close`, which is
-//!   answered by `Closed` also for a connection that the driver does not know.
-//! - Bytes that arrived before a reset are delivered before `Failed`, as far as the kernel still has them,
-//!   also if a send met the reset first (an origin that answers early and closes).
-//! - After `Failed` or `End`, no `Received` follows; after `Failed`, segments stay queued until `Close`.
+//! - `Connected` with an error and `Failed` leave the connection to be closed by `Op::Close`, which
+//!   is answered by `Closed` also for a connection that the driver does not know.
+//! - Bytes that arrived before a reset are delivered before `Failed`, as far as the kernel still
+//!   has them, also if a send met the reset first (an origin that answers early and closes).
+//! - After `Failed` or `End`, no `Received` follows; after `Failed`, segments stay queued until
+//!   `Close`.
 //! - Without free buffers a receive waits, in the order of arrival, until buffers came back.
 
 pub mod epoll;
@@ -38,8 +39,8 @@ use crate::listen::ListenSocket;
 
 /// Moves bytes for one worker. Lives and dies on the worker's thread.
 pub trait Driver {
-    /// Submits what is queued, then waits until there is an event, the bell rings or `until` has come.
-    /// Does not wait if an event is there already. An error ends the worker.
+    /// Submits what is queued, then waits until there is an event, the bell rings or `until` has
+    /// come. Does not wait if an event is there already. An error ends the worker.
     fn wait(&mut self, pool: &mut BufferPool, now: Time, until: Time) -> io::Result<()>;
 
     /// The next event, if there is one.
@@ -133,7 +134,8 @@ pub fn choose(preference: Preference, options: &UringOptions) -> Result<Choice, 
     }
 }
 
-/// Buffers that drivers leave in the pool for what the machine writes itself (heads, local replies).
+/// Buffers that drivers leave in the pool for what the machine writes itself (heads, local
+/// replies).
 fn reserve(pool: &BufferPool) -> usize {
     (BUFFERS_RESERVED / 2).min(pool.limit() / 4)
 }

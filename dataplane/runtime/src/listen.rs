@@ -36,8 +36,8 @@ pub struct ListenGroup {
 /// Whether other sockets may already listen on the address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Sharing {
-    /// No: with SO_REUSEPORT alone, a second gateway of the same user would silently get half of the
-    /// connections, so it is tried without first.
+    /// No: with SO_REUSEPORT alone, a second gateway of the same user would silently get half of
+    /// the connections, so it is tried without first.
     Refused,
     /// Yes, as when a new process takes over.
     Allowed,
@@ -70,8 +70,8 @@ pub fn bind(
     bind_all(listener, address, workers, &options).map_err(fail)
 }
 
-/// Tries the address for itself, patiently: the kernel takes the sockets of an io_uring apart only some
-/// milliseconds after its process has ended, and a restart must not fail for that.
+/// Tries the address for itself, patiently: the kernel takes the sockets of an io_uring apart only
+/// some milliseconds after its process has ended, and a restart must not fail for that.
 fn bind_alone(address: SocketAddr, options: &ListenOptions) -> io::Result<()> {
     for _ in 0..LINGER_PAUSES {
         match socket::listen(address, options) {
@@ -120,8 +120,8 @@ impl fmt::Display for BindError {
         write!(f, "cannot listen on {}", self.address)?;
         match self.cause.kind() {
             io::ErrorKind::AddrInUse => f.write_str(
-                ": the address is in use; stop the program that listens there (ss -ltnp shows it) or \
-                 choose another port",
+                ": the address is in use; stop the program that listens there \
+                 (ss -ltnp shows it) or choose another port",
             ),
             io::ErrorKind::PermissionDenied => f.write_str(
                 ": not permitted; ports below 1024 need CAP_NET_BIND_SERVICE or a lower \

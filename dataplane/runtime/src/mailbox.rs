@@ -1,8 +1,8 @@
 //! Commands to workers, and what comes back: acknowledgements and the news that one is drained.
 //!
-//! The only way in while a worker runs. A worker looks once per turn (one atomic load when nothing is
-//! there); sending rings its bell. Snapshots need no way back: the control side keeps every generation
-//! until no worker holds it (see `runtime.rs`), so that none is freed on a data core.
+//! The only way in while a worker runs. A worker looks once per turn (one atomic load when nothing
+//! is there); sending rings its bell. Snapshots need no way back: the control side keeps every
+//! generation until no worker holds it (see `runtime.rs`), so that none is freed on a data core.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Acquire, Ordering::Release};
@@ -19,8 +19,8 @@ use crate::listen::ListenSocket;
 /// What a worker can be told.
 #[derive(Debug)]
 pub enum Command {
-    /// Take this configuration, then listen on these sockets. A socket replaces those that the worker
-    /// has for the same listener.
+    /// Take this configuration, then listen on these sockets. A socket replaces those that the
+    /// worker has for the same listener.
     Snapshot {
         /// The configuration.
         snapshot: Arc<Snapshot>,

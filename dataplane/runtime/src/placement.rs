@@ -9,16 +9,16 @@ use fastpath_sys::affinity;
 /// One CPU per worker.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Placement {
-    /// The CPU of each worker, in their order. A CPU stands twice only if more workers were asked for
-    /// than there are CPUs.
+    /// The CPU of each worker, in their order. A CPU stands twice only if more workers were asked
+    /// for than there are CPUs.
     pub cpus: Vec<u32>,
     /// Whether workers are pinned to their CPU.
     pub pinned: bool,
 }
 
 impl Placement {
-    /// Places `workers` workers, by default as many as the process may use CPUs (affinity mask, and the
-    /// cgroup's quota rounded up).
+    /// Places `workers` workers, by default as many as the process may use CPUs (affinity mask, and
+    /// the cgroup's quota rounded up).
     pub fn new(workers: Option<usize>) -> io::Result<Self> {
         let allowed = affinity::allowed_cpus()?;
         let quota = quota(Path::new("/proc/self/cgroup"), Path::new("/sys/fs/cgroup"));
@@ -36,8 +36,8 @@ fn place(allowed: &[u32], workers: Option<usize>, quota: Option<usize>) -> Place
     let workers = workers.unwrap_or(usable).max(1);
     Placement {
         cpus: allowed.iter().copied().cycle().take(workers).collect(),
-        // With more workers than CPUs the scheduler places them better than a fixed pin; and under a
-        // quota below the mask, CPUs are time, not places.
+        // With more workers than CPUs the scheduler places them better than a fixed pin; and under
+        // a quota below the mask, CPUs are time, not places.
         pinned: workers <= usable && usable == allowed.len(),
     }
 }

@@ -78,14 +78,15 @@ pub struct Runtime {
 struct Desk {
     mailboxes: Vec<Mailbox>,
     last: Ticket,
-    /// Every generation that a worker may still hold. Kept here so that the last reference is always
-    /// dropped on the control side.
+    /// Every generation that a worker may still hold. Kept here so that the last reference is
+    /// always dropped on the control side.
     archive: Vec<Arc<Snapshot>>,
 }
 
 impl Runtime {
-    /// Chooses the driver, starts one named and pinned thread per worker, and gives each the snapshot and
-    /// its sockets. Returns when every driver stands. `make_machine` runs on the worker's thread.
+    /// Chooses the driver, starts one named and pinned thread per worker, and gives each the
+    /// snapshot and its sockets. Returns when every driver stands. `make_machine` runs on the
+    /// worker's thread.
     pub fn start<M, F>(
         options: Options,
         snapshot: Arc<Snapshot>,
@@ -189,7 +190,8 @@ impl Runtime {
         }
     }
 
-    /// Waits, after [`Runtime::drain`], until nothing is open; after `timeout` says where something is.
+    /// Waits, after [`Runtime::drain`], until nothing is open; after `timeout` says where something
+    /// is.
     pub fn wait_drained(&self, timeout: Duration) -> Result<(), Late> {
         let late = self.progress.wait(timeout, Progress::undrained);
         if late.is_empty() {
@@ -199,8 +201,8 @@ impl Runtime {
         }
     }
 
-    /// Frees configurations that no worker holds any more; says how many are still held, the current
-    /// one included.
+    /// Frees configurations that no worker holds any more; says how many are still held, the
+    /// current one included.
     pub fn sweep(&self) -> usize {
         let mut desk = self.desk();
         desk.archive.retain(|held| Arc::strong_count(held) > 1);

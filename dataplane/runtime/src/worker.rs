@@ -15,8 +15,8 @@ use crate::driver::Driver;
 use crate::listen::ListenSocket;
 use crate::mailbox::{Command, Inbox};
 
-/// Events handled before the operations that they caused are submitted: a bound on how long the first
-/// answer of a turn waits for the last event.
+/// Events handled before the operations that they caused are submitted: a bound on how long the
+/// first answer of a turn waits for the last event.
 const EVENTS_PER_TURN: usize = 1024;
 
 /// Takes one access-log line to its sink; false if it had to be dropped. Must not block.

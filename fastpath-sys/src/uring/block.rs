@@ -4,7 +4,8 @@ use std::mem::ManuallyDrop;
 use std::ops::Range;
 use std::ptr::{self, NonNull};
 
-/// A block of bytes and the part of it that counts: what to send, where to receive, or what arrived.
+/// A block of bytes and the part of it that counts: what to send, where to receive, or what
+/// arrived.
 #[derive(Debug)]
 pub struct Block {
     /// All of it.
@@ -13,8 +14,8 @@ pub struct Block {
     pub window: Range<usize>,
 }
 
-/// A block while the kernel may touch it: owned, but not a `Box`, because a box claims that nobody else
-/// reaches its memory, and may not be moved while somebody does.
+/// A block while the kernel may touch it: owned, but not a `Box`, because a box claims that nobody
+/// else reaches its memory, and may not be moved while somebody does.
 pub(super) struct Held {
     bytes: NonNull<[u8]>,
     start: u32,
@@ -51,8 +52,8 @@ impl Held {
     pub(super) fn into_block(self) -> Block {
         let held = ManuallyDrop::new(self);
         let start = held.start as usize;
-        // SAFETY: the pointer came from `Box::leak` in `new`, and `held` is never dropped, so that this is
-        // the only box made of it again. The caller knows that the kernel has let go.
+        // SAFETY: the pointer came from `Box::leak` in `new`, and `held` is never dropped, so that
+        // this is the only box made of it again. The caller knows that the kernel has let go.
         let bytes = unsafe { Box::from_raw(held.bytes.as_ptr()) };
         Block {
             bytes,
@@ -63,8 +64,8 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // SAFETY: as in `into_block`. Held values live in flights and groups, which the ring leaks while
-        // the kernel holds them.
+        // SAFETY: as in `into_block`. Held values live in flights and groups, which the ring leaks
+        // while the kernel holds them.
         drop(unsafe { Box::from_raw(self.bytes.as_ptr()) });
     }
 }

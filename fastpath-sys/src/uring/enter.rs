@@ -1,4 +1,5 @@
-//! The one system call of a turn, `io_uring_enter`, by the ring's descriptor or its registered index.
+//! The one system call of a turn, `io_uring_enter`, by the ring's descriptor or its registered
+//! index.
 
 use std::io;
 use std::mem;
@@ -61,8 +62,9 @@ impl RingName {
         argument: *const libc::c_void,
         size: usize,
     ) -> io::Result<()> {
-        // SAFETY: `argument` is null or points to a GetEvents that outlives the call, and so does the time
-        // that it names. The entries that are submitted were vouched for when they were queued.
+        // SAFETY: `argument` is null or points to a GetEvents that outlives the call, and so does
+        // the time that it names. The entries that are submitted were vouched for when they were
+        // queued.
         let answer = unsafe {
             libc::syscall(
                 libc::SYS_io_uring_enter,

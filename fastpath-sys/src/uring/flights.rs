@@ -58,7 +58,8 @@ impl Flights {
         Flight(NonZeroU64::new(name).expect("the generation is not 0"))
     }
 
-    /// What an operation in flight owns, where it will stay until the end: the place to take pointers of.
+    /// What an operation in flight owns, where it will stay until the end: the place to take
+    /// pointers of.
     pub(super) fn cargo(&mut self, flight: Flight) -> Option<&mut Cargo> {
         let record = self.records.get_mut(flight.0.get() as u32 as usize)?;
         record.flight.as_mut().map(|(_, cargo)| cargo)
@@ -66,8 +67,8 @@ impl Flights {
 
     /// The token of an operation that has a completion; with its final one, also what it owned.
     ///
-    /// # Panics
-    /// If the kernel names an operation that is not in flight: then nothing about memory can be trusted.
+    /// # Panics If the kernel names an operation that is not in flight: then nothing about memory
+    /// can be trusted.
     pub(super) fn land(&mut self, name: u64, more: bool) -> (u64, Cargo) {
         let index = name as u32;
         let record = self.records.get_mut(index as usize);

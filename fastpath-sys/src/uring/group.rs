@@ -1,8 +1,9 @@
-//! The provided-buffer ring: blocks that the kernel may receive into, without saying beforehand which.
+//! The provided-buffer ring: blocks that the kernel may receive into, without saying beforehand
+//! which.
 //!
-//! The ring itself is an array of (address, length, id) that we fill and the kernel empties; its tail, in
-//! the last two bytes of the first entry, publishes what we wrote. Every block is either in `held` (the
-//! kernel may write to it) or outside of this module.
+//! The ring itself is an array of (address, length, id) that we fill and the kernel empties; its
+//! tail, in the last two bytes of the first entry, publishes what we wrote. Every block is either
+//! in `held` (the kernel may write to it) or outside of this module.
 
 use std::alloc::{self, Layout};
 use std::io;
@@ -52,8 +53,8 @@ impl Group {
             free: (0..entries).rev().collect(),
         };
         let address = ring.as_ptr() as u64;
-        // SAFETY: the array is page-aligned, has room for `entries` entries, and is freed only when the
-        // group is dropped, which the ring does after it unregistered the group and closed.
+        // SAFETY: the array is page-aligned, has room for `entries` entries, and is freed only when
+        // the group is dropped, which the ring does after it unregistered the group and closed.
         unsafe {
             io.submitter()
                 .register_buf_ring_with_flags(address, entries, GROUP, 0)
@@ -79,9 +80,9 @@ impl Group {
             return Err(held.into_block());
         };
         let slot = usize::from(self.tail & self.mask);
-        // SAFETY: the slot lies inside the array. The kernel reads it only below the tail that it sees, and
-        // at most `entries` blocks are in the ring, so it is done with this slot. The three fields are
-        // written one by one because in the first entry the fourth is the tail.
+        // SAFETY: the slot lies inside the array. The kernel reads it only below the tail that it
+        // sees, and at most `entries` blocks are in the ring, so it is done with this slot. The
+        // three fields are written one by one because in the first entry the fourth is the tail.
         let entry = unsafe { &mut *self.ring.as_ptr().add(slot) };
         entry.set_addr(held.window() as u64);
         entry.set_len(held.len());
@@ -101,8 +102,8 @@ impl Group {
     fn publish(&self) {
         // SAFETY: the pointer is to the first entry of the array, which is valid and initialized.
         let tail = unsafe { BufRingEntry::tail(self.ring.as_ptr()) };
-        // SAFETY: the tail is two aligned bytes inside the array that only we write and that the kernel
-        // reads atomically; no reference to the entry is alive here.
+        // SAFETY: the tail is two aligned bytes inside the array that only we write and that the
+        // kernel reads atomically; no reference to the entry is alive here.
         let tail = unsafe { AtomicU16::from_ptr(tail.cast_mut()) };
         // Release: the kernel must see the entries before the tail that covers them.
         tail.store(self.tail, Release);
@@ -125,7 +126,8 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // SAFETY: allocated in `register` with this layout; the ring has unregistered the group or closed.
+        // SAFETY: allocated in `register` with this layout; the ring has unregistered the group or
+        // closed.
         unsafe { alloc::dealloc(self.ring.as_ptr().cast(), self.layout) };
     }
 }

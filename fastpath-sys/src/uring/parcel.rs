@@ -51,8 +51,8 @@ impl Parcel {
         }
     }
 
-    /// The message that names all windows. Good as long as the parcel neither moves nor changes, which the
-    /// ring sees to: it is boxed, and in a record until the send is over.
+    /// The message that names all windows. Good as long as the parcel neither moves nor changes,
+    /// which the ring sees to: it is boxed, and in a record until the send is over.
     pub(super) fn message(&mut self) -> *const libc::msghdr {
         for (slice, held) in self
             .slices

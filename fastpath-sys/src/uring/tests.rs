@@ -1,5 +1,5 @@
-//! The ring against the running kernel. Where io_uring is denied there is nothing to test: the drivers'
-//! own tests then see epoll chosen.
+//! The ring against the running kernel. Where io_uring is denied there is nothing to test: the
+//! drivers' own tests then see epoll chosen.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -1,8 +1,9 @@
 //! The epoll driver: the equal of io_uring where that is not allowed.
 //!
-//! Edge-triggered: a socket is registered once, its readiness is remembered here, and `epoll_ctl` is
-//! called again only for the first send that finds no room. Receives happen when an event is asked for,
-//! into a buffer taken then; sends leave with one call per connection at the end of the turn.
+//! Edge-triggered: a socket is registered once, its readiness is remembered here, and `epoll_ctl`
+//! is called again only for the first send that finds no room. Receives happen when an event is
+//! asked for, into a buffer taken then; sends leave with one call per connection at the end of the
+//! turn.
 
 mod connection;
 
@@ -300,7 +301,8 @@ impl EpollDriver {
         self.begin_entry();
     }
 
-    /// One unit of the budget of the first of the ready; without any left it goes behind the others.
+    /// One unit of the budget of the first of the ready; without any left it goes behind the
+    /// others.
     fn spend(&mut self) {
         self.budget -= 1;
         if self.budget == 0 {

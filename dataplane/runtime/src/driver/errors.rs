@@ -22,7 +22,8 @@ pub(super) fn fault_of(number: i32) -> IoFault {
     }
 }
 
-/// True for errors of one client that an accept call reports (accept(2)): the next call may succeed.
+/// True for errors of one client that an accept call reports (accept(2)): the next call may
+/// succeed.
 pub(super) fn concerns_one_client(number: i32) -> bool {
     matches!(
         number,

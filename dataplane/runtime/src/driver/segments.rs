@@ -1,4 +1,5 @@
-//! Send queues: lists of segments in one slab per driver, so that an idle connection owns eight bytes.
+//! Send queues: lists of segments in one slab per driver, so that an idle connection owns eight
+//! bytes.
 
 use penstock_core::buffer::Buffer;
 
@@ -76,8 +77,8 @@ impl Segments {
         })
     }
 
-    /// Lends the first segments to the kernel, as long as `take` accepts them. What is lent comes back by
-    /// [`Segments::restore`], or to the pool if the queue was cleared meanwhile.
+    /// Lends the first segments to the kernel, as long as `take` accepts them. What is lent comes
+    /// back by [`Segments::restore`], or to the pool if the queue was cleared meanwhile.
     pub(super) fn lend(
         &mut self,
         queue: &Queue,
@@ -109,8 +110,8 @@ impl Segments {
         }
     }
 
-    /// Takes `sent` bytes off the front; `done` gets every segment that is now complete (an empty one
-    /// is complete when it stands in front).
+    /// Takes `sent` bytes off the front; `done` gets every segment that is now complete (an empty
+    /// one is complete when it stands in front).
     pub(super) fn consume(
         &mut self,
         queue: &mut Queue,

@@ -1,4 +1,5 @@
-//! What a driver knows of its connections, by slot; the generation guards against a slot's earlier use.
+//! What a driver knows of its connections, by slot; the generation guards against a slot's earlier
+//! use.
 
 use penstock_core::event::ConnId;
 

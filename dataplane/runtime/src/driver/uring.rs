@@ -1,8 +1,9 @@
 //! The io_uring driver: one `io_uring_enter` per turn submits, runs kernel work and waits.
 //!
-//! What a connection wants (receive on or off, segments to send, an end) is only noted when the core says
-//! so; once per turn the dirty ones are settled: wishes become operations. Closing is a walk: cancel what
-//! is in flight, reap until nothing is, then close, then say so. Until then the slot is the kernel's.
+//! What a connection wants (receive on or off, segments to send, an end) is only noted when the
+//! core says so; once per turn the dirty ones are settled: wishes become operations. Closing is a
+//! walk: cancel what is in flight, reap until nothing is, then close, then say so. Until then the
+//! slot is the kernel's.
 
 mod accept;
 pub mod caps;

@@ -1,4 +1,5 @@
-//! Which driver is chosen, how it says so, and that io_uring works with any of its features switched off.
+//! Which driver is chosen, how it says so, and that io_uring works with any of its features
+//! switched off.
 
 use std::fs;
 use std::thread;

@@ -1,4 +1,5 @@
-//! Out of descriptors: the worker stays up, says so, serves what it has, and accepts again when it can.
+//! Out of descriptors: the worker stays up, says so, serves what it has, and accepts again when it
+//! can.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -46,8 +47,8 @@ fn child() {
     let failures = || world.tally.accept_failures.load(SeqCst);
     let mut clients = Vec::new();
     let mut spare = Some(spare);
-    // Every client takes one descriptor here and one there. Where the last one went there, the spare one
-    // lets one more client in, who finds none there.
+    // Every client takes one descriptor here and one there. Where the last one went there, the
+    // spare one lets one more client in, who finds none there.
     while failures() == 0 {
         match TcpStream::connect(world.address) {
             Ok(client) => clients.push(client),

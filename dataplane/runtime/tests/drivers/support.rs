@@ -19,7 +19,8 @@ use penstock_runtime::{Options, Placement, Preference, Runtime};
 
 /// How long a test waits for what must come; only a hang ever takes that long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-/// Bytes queued towards one connection above which its source is stopped, and below which it goes on.
+/// Bytes queued towards one connection above which its source is stopped, and below which it goes
+/// on.
 pub(crate) const HIGH: usize = 128 * 1024;
 const LOW: usize = 32 * 1024;
 

@@ -111,8 +111,8 @@ impl UringDriver {
         }
         let event = match (completion.cargo, completion.result) {
             (Returned::Accepted(fd), _) => {
-                // Multishot accepts share one address, so the socket is asked. If it does not know, the
-                // client is gone already.
+                // Multishot accepts share one address, so the socket is asked. If it does not know,
+                // the client is gone already.
                 let remote = socket::remote_address(fd.as_fd()).ok();
                 remote.and_then(|remote| self.lobby.offer(&listener.socket, fd, remote).ok())
             }

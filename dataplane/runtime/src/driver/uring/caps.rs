@@ -1,5 +1,5 @@
-//! Which features of io_uring are used here: what the kernel has, what the self-test has seen to work, less
-//! what was switched off.
+//! Which features of io_uring are used here: what the kernel has, what the self-test has seen to
+//! work, less what was switched off.
 
 use std::fmt;
 use std::fs;
@@ -19,7 +19,8 @@ pub enum Feature {
     MultishotAccept,
     /// One receive request for all bytes of a connection.
     MultishotRecv,
-    /// The kernel takes receive buffers from a ring when bytes are there. Without: poll, then receive.
+    /// The kernel takes receive buffers from a ring when bytes are there. Without: poll, then
+    /// receive.
     BufferRing,
     /// No index array between us and the submission queue.
     NoSqarray,
@@ -138,14 +139,15 @@ pub struct Caps {
 }
 
 impl Caps {
-    /// Sets a ring up and tries everything on it. An error says why io_uring cannot be used at all, and
-    /// what to do about it.
+    /// Sets a ring up and tries everything on it. An error says why io_uring cannot be used at all,
+    /// and what to do about it.
     pub fn probe(options: &UringOptions) -> Result<Caps, String> {
         let caps = Caps {
             options: options.clone(),
             missing: 0,
         };
-        // On a thread of its own: a ring that closes interrupts system calls of its thread for a while.
+        // On a thread of its own: a ring that closes interrupts system calls of its thread for a
+        // while.
         let tested = thread::scope(|scope| {
             let test = scope.spawn(|| selftest::run(caps));
             test.join()
@@ -268,7 +270,8 @@ mod tests {
             missing: 0,
         };
         caps.lose(Feature::NoSqarray);
-        let text = "multishot-accept buffer-ring registered-ring; off: multishot-recv; missing: no-sqarray";
+        let text = "multishot-accept buffer-ring registered-ring; \
+                    off: multishot-recv; missing: no-sqarray";
         assert_eq!(caps.to_string(), text);
     }
 

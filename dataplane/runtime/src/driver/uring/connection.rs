@@ -17,9 +17,9 @@ impl Is {
     pub(super) const RECEIVE_ON: u16 = 1 << 1;
     /// The receive in flight was told to end.
     pub(super) const RECEIVE_CANCELLED: u16 = 1 << 2;
-    /// Bytes come in plenty, or came although the core wants none: a receive that is switched off must
-    /// be cancelled. Without it, it stays armed, since most that are switched off see no byte before they
-    /// are switched on again.
+    /// Bytes come in plenty, or came although the core wants none: a receive that is switched off
+    /// must be cancelled. Without it, it stays armed, since most that are switched off see no byte
+    /// before they are switched on again.
     pub(super) const EAGER: u16 = 1 << 3;
     /// Stands in the starved list.
     pub(super) const STARVED: u16 = 1 << 4;

@@ -1,4 +1,5 @@
-//! Receiving: one multishot receive per connection, into buffers that the kernel takes from our stock.
+//! Receiving: one multishot receive per connection, into buffers that the kernel takes from our
+//! stock.
 
 use std::io;
 use std::os::fd::AsFd;

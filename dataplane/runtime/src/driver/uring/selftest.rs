@@ -1,7 +1,7 @@
 //! The start-up self-test: does this kernel behave as its version promises?
 //!
-//! Everything the driver relies on is tried on loopback connections, byte for byte. A feature that fails is
-//! left out; if the ground under all of them fails, io_uring is. Takes a few milliseconds.
+//! Everything the driver relies on is tried on loopback connections, byte for byte. A feature that
+//! fails is left out; if the ground under all of them fails, io_uring is. Takes a few milliseconds.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -106,7 +106,8 @@ fn one_shot_receive(ring: &mut Ring) -> io::Result<()> {
     expect(got == pattern())
 }
 
-/// Multishot receives: the pattern, starvation and going on after it, an end by cancel, an end by FIN.
+/// Multishot receives: the pattern, starvation and going on after it, an end by cancel, an end by
+/// FIN.
 fn multishot_receive(ring: &mut Ring) -> io::Result<()> {
     let (mut client, server) = pair()?;
     let mut got = Vec::new();

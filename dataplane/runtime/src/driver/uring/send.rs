@@ -109,7 +109,8 @@ impl UringDriver {
         let connection = self.connections.find(conn)?;
         connection.fault = Some(fault);
         if connection.is(Is::FAILED) || connection.receives() && errors::leaves_bytes(fault) {
-            // The core knows, or hears of it when the receive ends, after the bytes that still wait.
+            // The core knows, or hears of it when the receive ends, after the bytes that still
+            // wait.
             return None;
         }
         connection.set(Is::FAILED);
