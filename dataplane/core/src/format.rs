@@ -1,7 +1,7 @@
 //! Format strings with `%COMMAND(argument):length%` operators, parsed once and written per request.
 //!
-//! One [`Format`] serves access logs and header values; it reads [`Facts`] and nothing else. Bytes that
-//! came from outside are escaped in every log line (O01), and can never end a header value.
+//! One [`Format`] serves access logs and header values; it reads [`Facts`] and nothing else. Bytes
+//! that came from outside are escaped in every log line (O01), and can never end a header value.
 
 mod escape;
 mod json;

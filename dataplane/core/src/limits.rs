@@ -49,6 +49,10 @@ pub const EDITS_PER_LEVEL_MAX: usize = 1000;
 pub const EDIT_BYTES_MAX: usize = HEAD_BYTES_MAX;
 /// Bytes of a text that a matcher looks for inside a value.
 pub const MATCH_TEXT_BYTES_MAX: usize = 1024;
+/// Bytes of one compiled regular expression of a configuration (O03).
+pub const REGEX_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of a compiled set of regular expressions, and of what one search in it may cache.
+pub const REGEX_SET_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Bytes of a format string, and of a JSON format with all its fields.
 pub const FORMAT_BYTES_MAX: usize = 64 * 1024;
 /// Levels of objects and lists in a JSON format.

@@ -1,14 +1,17 @@
 //! Request head to route to cluster: a compiled table that keeps first-match semantics.
 //!
-//! [`RouteTable::compile`] runs where configuration is made; the rest runs once per request: `find` a
-//! route, `choose` a cluster, `rewrite_request`, and `edit_response` when the answer comes. Nothing here
-//! picks an endpoint or touches a body.
+//! [`RouteTable::compile`] runs where configuration is made; the rest runs once per request: `find`
+//! a route, `choose` a cluster, `rewrite_request`, and `edit_response` when the answer comes.
+//! Nothing here picks an endpoint or touches a body.
 
 mod check;
 mod domains;
 mod edit;
+mod index;
+mod literal;
 mod matching;
 mod redirect;
+mod regexes;
 mod rewrite;
 mod sorted;
 
@@ -30,6 +33,8 @@ pub use check::RouteError;
 pub struct RouteTable {
     config: RouteConfig,
     domains: domains::Domains,
+    /// One per virtual host.
+    indexes: Vec<index::Index>,
 }
 
 /// A virtual host of a [`RouteTable`].
@@ -100,13 +105,25 @@ pub enum OriginalPath {
 impl RouteTable {
     /// Compiles a configuration, or says everything that is wrong with it.
     pub fn compile(config: RouteConfig) -> Result<Self, Vec<RouteError>> {
+        Self::compile_with(config, index::Worth::default())
+    }
+
+    fn compile_with(config: RouteConfig, worth: index::Worth) -> Result<Self, Vec<RouteError>> {
         let mut errors = Vec::new();
         let domains = domains::Domains::compile(&config.virtual_hosts, &mut errors);
         check::check(&config, &mut errors);
         if !errors.is_empty() {
             return Err(errors);
         }
-        Ok(Self { config, domains })
+        let hosts = config.virtual_hosts.iter();
+        let indexes = hosts
+            .map(|host| index::Index::compile(&host.routes, worth))
+            .collect();
+        Ok(Self {
+            config,
+            domains,
+            indexes,
+        })
     }
 
     /// Name of the route configuration.
@@ -145,18 +162,31 @@ impl RouteTable {
         if lacks_tls(self.host(host).require_tls, request) {
             return Lookup::TlsRequired { host };
         }
-        let mut dice = matching::Dice::new(chance);
-        let found = self.host(host).routes.iter().position(|route| {
-            matching::path(&route.matcher, request.path())
-                && matching::conditions(&route.matcher, request, &mut dice)
-        });
-        match found {
-            Some(index) => Lookup::Route(RouteRef {
-                host,
-                index: index as u32,
-            }),
-            None => Lookup::NoRoute { host },
+        self.first_match(host, request, chance, |_| ())
+    }
+
+    /// The first candidate whose conditions hold; `examined` sees every candidate that is looked
+    /// at.
+    fn first_match(
+        &self,
+        host: HostIndex,
+        request: &RequestHead,
+        chance: &mut Chance,
+        mut examined: impl FnMut(u32),
+    ) -> Lookup {
+        // A request without a path (CONNECT) takes no route that asks for one.
+        if request.target().is_empty() {
+            return Lookup::NoRoute { host };
         }
+        let routes = &self.host(host).routes;
+        let mut dice = matching::Dice::new(chance);
+        for index in self.indexes[host.0 as usize].candidates(request) {
+            examined(index);
+            if matching::candidate(&routes[index as usize].matcher, request, &mut dice) {
+                return Lookup::Route(RouteRef { host, index });
+            }
+        }
+        Lookup::NoRoute { host }
     }
 
     /// Where the request goes. Fails with [`Cause::NoCluster`] if that is not configured, and with
@@ -185,9 +215,9 @@ impl RouteTable {
         }
     }
 
-    /// Makes the client's request the origin's: header edits of every level, then the authority, then
-    /// the path, as Envoy does. The target must still be the client's. `scratch` is overwritten. Fails
-    /// if the result is larger than limits.rs allows.
+    /// Makes the client's request the origin's: header edits of every level, then the authority,
+    /// then the path, as Envoy does. The target must still be the client's. `scratch` is
+    /// overwritten. Fails if the result is larger than limits.rs allows.
     pub fn rewrite_request(
         &self,
         route: RouteRef,
@@ -213,8 +243,8 @@ impl RouteTable {
         rewrite::target(forward, matched, request, around.original_path, scratch)
     }
 
-    /// `auto_host_rewrite`: puts the endpoint's host name in place once it is picked; does nothing if the
-    /// route does not ask for it.
+    /// `auto_host_rewrite`: puts the endpoint's host name in place once it is picked; does nothing
+    /// if the route does not ask for it.
     pub fn rewrite_host_auto(&self, route: RouteRef, hostname: &str, request: &mut RequestHead) {
         let Some(forward) = self.forward(route) else {
             return;
@@ -225,9 +255,9 @@ impl RouteTable {
         }
     }
 
-    /// Header edits of every level on the way to the client. `facts.response` is not looked at: it is
-    /// the head that is edited. `scratch` is overwritten. A level whose values together are larger than
-    /// limits.rs allows adds nothing.
+    /// Header edits of every level on the way to the client. `facts.response` is not looked at: it
+    /// is the head that is edited. `scratch` is overwritten. A level whose values together are
+    /// larger than limits.rs allows adds nothing.
     pub fn edit_response(
         &self,
         route: RouteRef,
@@ -259,7 +289,8 @@ impl RouteTable {
         class.add(1);
     }
 
-    /// Writes the value of `location` for a redirect and returns the status (500 if the route is none).
+    /// Writes the value of `location` for a redirect and returns the status (500 if the route is
+    /// none).
     pub fn redirect(&self, route: RouteRef, request: &RequestHead, out: &mut Vec<u8>) -> u16 {
         let route = self.route(route);
         let Action::Redirect(redirect) = &route.action else {
@@ -343,3 +374,6 @@ fn weighted_choice(forward: &Forward, index: Option<u32>) -> Option<&WeightedClu
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

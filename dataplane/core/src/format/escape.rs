@@ -1,4 +1,5 @@
-//! How bytes from outside are written so that no reader of a line or field takes them for structure.
+//! How bytes from outside are written so that no reader of a line or field takes them for
+//! structure.
 
 /// Where the bytes go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,8 +74,8 @@ fn is_field_byte(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7f)
 }
 
-/// Control characters (C0, DEL, C1), line separators, and marks that turn the direction of text: they make
-/// a terminal or an editor show something else than what is there.
+/// Control characters (C0, DEL, C1), line separators, and marks that turn the direction of text:
+/// they make a terminal or an editor show something else than what is there.
 fn misleads(character: char) -> bool {
     character.is_control()
         || matches!(

@@ -11,8 +11,8 @@ use crate::limits::{FORMAT_BYTES_MAX, FORMAT_DEPTH_MAX};
 /// A value of a JSON format as configured.
 #[derive(Clone, PartialEq, Debug)]
 pub enum JsonValue {
-    /// Text with operators; a single operator that yields a number stays a number, and one that yields
-    /// nothing is `null`.
+    /// Text with operators; a single operator that yields a number stays a number, and one that
+    /// yields nothing is `null`.
     Text(String),
     /// Copied.
     Number(f64),

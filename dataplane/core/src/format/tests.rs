@@ -308,11 +308,13 @@ fn mistakes_have_a_place_and_a_reason() {
         ),
         (
             "%REQ(a b)%",
-            "byte 0: REQ needs the name of a header, or two with a question mark between them; \"a b\" is none",
+            "byte 0: REQ needs the name of a header, or two with a question mark between them; \
+            \"a b\" is none",
         ),
         (
             "%REQ(a?b?c)%",
-            "byte 0: REQ needs the name of a header, or two with a question mark between them; \"b?c\" is none",
+            "byte 0: REQ needs the name of a header, or two with a question mark between them; \
+            \"b?c\" is none",
         ),
         (
             "%PROTOCOL(x)%",
@@ -328,11 +330,13 @@ fn mistakes_have_a_place_and_a_reason() {
         ),
         (
             "100% of it",
-            "byte 3: an operator begins with a name in capital letters; a percent sign itself is written %%",
+            "byte 3: an operator begins with a name in capital letters; a percent sign itself is \
+            written %%",
         ),
         (
             "%",
-            "byte 0: an operator begins with a name in capital letters; a percent sign itself is written %%",
+            "byte 0: an operator begins with a name in capital letters; a percent sign itself is \
+            written %%",
         ),
     ] {
         let found = Format::parse(format)

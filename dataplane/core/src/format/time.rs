@@ -177,7 +177,8 @@ impl Moment {
         let since_epoch = wall / NANOSECONDS;
         let days = since_epoch / DAY_SECONDS;
         let (mut year, mut left) = (1970 + days / 146_097 * 400, days % 146_097);
-        // At most 400 steps would be one era; the epoch lies so that 64 bits of nanoseconds end in 2554.
+        // At most 400 steps would be one era; the epoch lies so that 64 bits of nanoseconds end in
+        // 2554.
         while left >= year_days(year) {
             left -= year_days(year);
             year += 1;

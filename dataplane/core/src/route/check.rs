@@ -4,6 +4,7 @@ use std::fmt;
 
 use regex::bytes::Regex;
 
+use super::rewrite::is_authority_byte;
 use crate::config::route::{
     Action, ClusterChoice, Forward, HeaderChanges, HeaderEdits, HostRewrite, PathMatch,
     PathRewrite, Pattern, Redirect, RedirectPath, Route, RouteConfig, RouteMatch, ValueTest,
@@ -163,8 +164,8 @@ impl Check<'_> {
         match &forward.host_rewrite {
             HostRewrite::Literal(host) => self.field(
                 "host_rewrite_literal",
-                is_visible(host),
-                "only visible ASCII bytes may be in an authority",
+                is_authority(host),
+                "this is no host and port (RFC 3986 section 3.2)",
             ),
             HostRewrite::PathRegex {
                 pattern,
@@ -190,8 +191,8 @@ impl Check<'_> {
                 check.changes(&cluster.headers);
                 check.field(
                     "host_rewrite_literal",
-                    cluster.host_rewrite.as_deref().is_none_or(is_visible),
-                    "only visible ASCII bytes may be in an authority",
+                    cluster.host_rewrite.as_deref().is_none_or(is_authority),
+                    "this is no host and port (RFC 3986 section 3.2)",
                 );
             });
         }
@@ -203,16 +204,16 @@ impl Check<'_> {
             matches!(redirect.status, 301 | 302 | 303 | 307 | 308),
             "the status must be 301, 302, 303, 307 or 308",
         );
-        for (name, text) in [
-            ("host_redirect", &redirect.host),
-            ("scheme_redirect", &redirect.scheme),
-        ] {
-            self.field(
-                name,
-                text.as_deref().is_none_or(is_visible),
-                "only visible ASCII bytes may be in it",
-            );
-        }
+        self.field(
+            "host_redirect",
+            redirect.host.as_deref().is_none_or(is_authority),
+            "this is no host and port (RFC 3986 section 3.2)",
+        );
+        self.field(
+            "scheme_redirect",
+            redirect.scheme.as_deref().is_none_or(is_scheme),
+            "this is no scheme (RFC 3986 section 3.1)",
+        );
         match &redirect.path {
             RedirectPath::Keep => {}
             RedirectPath::Replace(path) => self.field(
@@ -284,6 +285,17 @@ impl Check<'_> {
 
 fn is_visible(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn is_authority(text: &str) -> bool {
+    text.bytes().all(is_authority_byte)
+}
+
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
 /// RFC 9110 section 5.1: a field name is a token.

@@ -1,5 +1,5 @@
-//! Header edits of one level. Values are formatted first, from the head as it was after the removals, and
-//! then put in place: overwrites before additions, as Envoy does.
+//! Header edits of one level. Values are formatted first, from the head as it was after the
+//! removals, and then put in place: overwrites before additions, as Envoy does.
 
 use super::Around;
 use crate::access_log::Facts;

@@ -8,8 +8,9 @@ use crate::config::route::{
 };
 use crate::http::RequestHead;
 
-/// One random number per request, drawn when the first fraction is asked. All fractions of a request see
-/// the same number, as in Envoy: two routes of 50 % with the same conditions never share the traffic.
+/// One random number per request, drawn when the first fraction is asked. All fractions of a
+/// request see the same number, as in Envoy: two routes of 50 % with the same conditions never
+/// share the traffic.
 pub(super) struct Dice<'a> {
     chance: &'a mut Chance,
     value: Option<u64>,
@@ -29,23 +30,15 @@ impl<'a> Dice<'a> {
     }
 }
 
-/// Does the path specifier take this path (without the query)?
-pub(super) fn path(matcher: &RouteMatch, path: &[u8]) -> bool {
-    let ignore_case = !matcher.case_sensitive;
-    match &matcher.path {
-        PathMatch::Prefix(prefix) => starts_with(path, prefix.as_bytes(), ignore_case),
-        PathMatch::SegmentPrefix(prefix) => {
-            starts_with(path, prefix.as_bytes(), ignore_case)
-                && matches!(path.get(prefix.len()), None | Some(b'/'))
-        }
-        PathMatch::Exact(exact) => equal(path, exact.as_bytes(), ignore_case),
-        PathMatch::Regex(regex) => regex.is_match(path),
-    }
-}
-
-/// Do all other parts of the match hold? The fraction is asked last.
-pub(super) fn conditions(matcher: &RouteMatch, request: &RequestHead, dice: &mut Dice<'_>) -> bool {
-    matcher.headers.iter().all(|header| field(header, request))
+/// Does a route that the index offers match? Only regular expressions still have to look at the
+/// path. The fraction is asked last.
+pub(super) fn candidate(matcher: &RouteMatch, request: &RequestHead, dice: &mut Dice<'_>) -> bool {
+    let path_matches = match &matcher.path {
+        PathMatch::Regex(regex) => regex.is_match(request.path()),
+        PathMatch::Prefix(_) | PathMatch::SegmentPrefix(_) | PathMatch::Exact(_) => true,
+    };
+    path_matches
+        && matcher.headers.iter().all(|header| field(header, request))
         && matcher
             .query
             .iter()
@@ -73,8 +66,8 @@ fn query(matcher: &QueryMatch, request: &RequestHead) -> bool {
     }
 }
 
-/// The value that a header matcher of this name sees: pseudo-headers, or all fields of that name joined
-/// with commas (RFC 9110 section 5.3; cookies with semicolons, RFC 9113 section 8.2.3).
+/// The value that a header matcher of this name sees: pseudo-headers, or all fields of that name
+/// joined with commas (RFC 9110 section 5.3; cookies with semicolons, RFC 9113 section 8.2.3).
 pub(super) fn header_value<'a>(request: &'a RequestHead, name: &[u8]) -> Option<Cow<'a, [u8]>> {
     match name {
         b":method" => Some(request.method_text().into()),

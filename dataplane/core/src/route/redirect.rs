@@ -1,5 +1,5 @@
-//! The value of `location`, always with scheme and host if there is one, so that a path which begins with
-//! two slashes cannot name another host (O08).
+//! The value of `location`, always with scheme and host if there is one, so that a path which
+//! begins with two slashes cannot name another host (O08).
 
 use super::{forwarded_scheme, rewrite};
 use crate::config::route::{PathMatch, Redirect, RedirectPath};
@@ -35,7 +35,7 @@ pub(super) fn https(request: &RequestHead, out: &mut Vec<u8>) {
 
 /// `scheme://host:port`, or nothing if there is no host: then the location is relative.
 fn origin(scheme: &str, host: &[u8], port: Option<u16>, out: &mut Vec<u8>) {
-    if host.is_empty() {
+    if host.is_empty() || !host.iter().copied().all(rewrite::is_authority_byte) {
         return;
     }
     out.extend_from_slice(scheme.as_bytes());
@@ -46,8 +46,8 @@ fn origin(scheme: &str, host: &[u8], port: Option<u16>, out: &mut Vec<u8>) {
     }
 }
 
-/// The request's authority. Its port goes if another one is asked for, and if it is the default port of
-/// a scheme that changes.
+/// The request's authority. Its port goes if another one is asked for, and if it is the default
+/// port of a scheme that changes.
 fn request_host<'a>(request: &'a RequestHead, scheme: &str, port: Option<u16>) -> &'a [u8] {
     let authority = request.authority();
     let Some((host, old_port)) = split_port(authority) else {
@@ -104,9 +104,9 @@ fn path(redirect: &Redirect, matched: &PathMatch, request: &RequestHead, out: &m
     }
 }
 
-/// Makes what follows `path_start` a path that cannot be read as part of the host: it begins with one
-/// slash (exactly one, and no backslash, if there is no host before it), and bytes that are not visible
-/// ASCII are percent-encoded.
+/// Makes what follows `path_start` a path that cannot be read as part of the host: it begins with
+/// one slash (exactly one, and no backslash, if there is no host before it), and bytes that are not
+/// visible ASCII are percent-encoded.
 fn make_safe(path_start: usize, out: &mut Vec<u8>) {
     if path_start == 0 {
         let slashes = out.iter().take_while(|&&byte| matches!(byte, b'/' | b'\\'));

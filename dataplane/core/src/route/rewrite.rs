@@ -36,7 +36,7 @@ pub(super) fn authority(
 }
 
 /// RFC 3986 section 3.2.2 without userinfo: what may stand in a host and port.
-fn is_authority_byte(byte: u8) -> bool {
+pub(super) fn is_authority_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:[]%".contains(&byte)
 }
 
@@ -82,8 +82,8 @@ pub(super) fn target(
 }
 
 /// Appends the rewritten target to `out`, query included; false if nothing is rewritten. The result
-/// always begins with a slash: without one it would be no origin form (RFC 9112 section 3.2.1), and in a
-/// redirect it would lengthen the host name.
+/// always begins with a slash: without one it would be no origin form (RFC 9112 section 3.2.1), and
+/// in a redirect it would lengthen the host name.
 pub(super) fn rewritten(
     rewrite: &PathRewrite,
     matched: &PathMatch,
@@ -126,8 +126,8 @@ fn matched_len(matched: &PathMatch, path: &[u8]) -> usize {
     }
 }
 
-/// Appends `text` with every match of `pattern` replaced, as RE2's GlobalReplace does. Fails when the
-/// result is longer than a target may be: matches times substitution is otherwise no bound.
+/// Appends `text` with every match of `pattern` replaced, as RE2's GlobalReplace does. Fails when
+/// the result is longer than a target may be: matches times substitution is otherwise no bound.
 ///
 /// Groups cost an allocation per request; substitutions without them cost none.
 fn replace_all(

@@ -1,8 +1,8 @@
 //! A sorted list of byte strings that finds every member a text begins with, in one binary search.
 //!
-//! Each member knows the longest other member that it begins with. All members that begin a text are on
-//! one such chain, which starts at the last member not above the text; so a search takes as many steps
-//! for the first member as for the last.
+//! Each member knows the longest other member that it begins with. All members that begin a text
+//! are on one such chain, which starts at the last member not above the text; so a search takes as
+//! many steps for the first member as for the last.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
