@@ -1,7 +1,7 @@
 //! Texts to values: the kind of the field decides what a plain scalar means.
 //!
-//! Follows proto JSON (numbers may stand in quotes, booleans may not) with the forms that YAML
-//! adds. What two readers could take for two values (`010`) is refused.
+//! Follows proto JSON (numbers and booleans may stand in quotes) with the forms that YAML adds.
+//! What two readers could take for two values (`010`) is refused.
 
 use super::node::{Scalar, shorten};
 
@@ -19,16 +19,16 @@ pub(super) fn mistake(reason: impl Into<String>, remedy: impl Into<String>) -> M
     }
 }
 
-/// A boolean: never in quotes.
+/// A boolean; in quotes only as JSON writes it.
 pub(super) fn boolean(scalar: &Scalar) -> Result<bool, Mistake> {
-    let remedy = "write true or false, without quotes";
-    if scalar.quoted {
-        return Err(wrong("a boolean", scalar, remedy));
-    }
     match &*scalar.text {
-        "true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => Ok(true),
-        "false" | "False" | "FALSE" | "no" | "No" | "NO" | "off" | "Off" | "OFF" => Ok(false),
-        _ => Err(wrong("a boolean", scalar, remedy)),
+        "true" => Ok(true),
+        "false" => Ok(false),
+        "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" if !scalar.quoted => Ok(true),
+        "False" | "FALSE" | "no" | "No" | "NO" | "off" | "Off" | "OFF" if !scalar.quoted => {
+            Ok(false)
+        }
+        _ => Err(wrong("a boolean", scalar, "write true or false")),
     }
 }
 

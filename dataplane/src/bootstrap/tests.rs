@@ -183,14 +183,14 @@ fn wrong_types_are_named() {
 #[test]
 fn wrong_values_are_named() {
     check(
-        "static_resources:\n  clusters:\n  - type: STATICK\n    respect_dns_ttl: \"true\"\n    \
+        "static_resources:\n  clusters:\n  - type: STATICK\n    respect_dns_ttl: \"yes\"\n    \
          connect_timeout: 250ms\n    max_requests_per_connection: 4294967296\n    \
          per_connection_buffer_limit_bytes: -1\n    common_lb_config: {healthy_panic_threshold: \
          {value: lots}}\n",
         "b.yaml:3:11: static_resources.clusters[0].type: DiscoveryType has no value `STATICK`; \
          use one of STATIC, STRICT_DNS, LOGICAL_DNS
          b.yaml:4:22: static_resources.clusters[0].respect_dns_ttl: expected a boolean, found \
-         `true` in quotes; write true or false, without quotes
+         `yes` in quotes; write true or false
          b.yaml:5:22: static_resources.clusters[0].connect_timeout: expected a duration, found \
          `250ms`; write seconds: 0.25s
          b.yaml:6:34: static_resources.clusters[0].max_requests_per_connection: 4294967296 is out \

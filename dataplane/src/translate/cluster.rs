@@ -31,6 +31,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 /// `dns_refresh_rate` unless set.
 const DNS_REFRESH: Duration = Duration::from_secs(5);
 
+/// Shortest `dns_refresh_rate`.
+const DNS_REFRESH_MIN: Duration = Duration::from_millis(1);
+
 /// A cluster without its ids, counters and resolved addresses.
 #[derive(Debug)]
 pub(super) struct ClusterDraft {
@@ -273,24 +276,22 @@ impl Draft<'_> {
                     RoutingPriority::Default => &mut default,
                     RoutingPriority::High => &mut high,
                 };
-                if side.replace(thresholds(bounds)).is_some() {
-                    draft.error(
+                if side.is_some() {
+                    draft.warn(
                         "priority",
-                        "has its thresholds already",
-                        "remove one of them",
+                        "has its thresholds already: these have no effect",
+                        "remove them",
                     );
                 }
+                side.get_or_insert(thresholds(bounds));
             });
         });
         (default.unwrap_or_default(), high.unwrap_or_default())
     }
 
     fn dns(&mut self, cluster: &Cluster) -> Dns {
-        let refresh = self.positive(
-            "dns_refresh_rate",
-            cluster.dns_refresh_rate.as_ref(),
-            DNS_REFRESH,
-        );
+        let refresh = self.duration("dns_refresh_rate", cluster.dns_refresh_rate.as_ref());
+        let refresh = refresh.unwrap_or(DNS_REFRESH);
         let failure = cluster.dns_failure_refresh_rate.as_ref();
         let (retry_first, retry_max) = self.field("dns_failure_refresh_rate", |draft| {
             let Some(failure) = failure else {
@@ -307,11 +308,14 @@ impl Draft<'_> {
             )
         });
         if retry_max < retry_first {
-            self.error(
+            self.warn(
                 "dns_failure_refresh_rate.max_interval",
-                "is below base_interval",
+                "is below base_interval, which holds",
                 "write at least base_interval",
             );
+        }
+        if refresh < DNS_REFRESH_MIN {
+            self.error("dns_refresh_rate", "is too often", "write at least 0.001s");
         }
         Dns {
             family: match cluster.dns_lookup_family() {
@@ -324,7 +328,7 @@ impl Draft<'_> {
             refresh,
             respect_ttl: cluster.respect_dns_ttl,
             retry_first,
-            retry_max,
+            retry_max: retry_max.max(retry_first),
         }
     }
 }

@@ -279,7 +279,7 @@ impl Draft<'_> {
             .collect();
         let most = used.iter().copied().max().unwrap_or(0);
         if let Some(gap) = (0..most.min(PRIORITY_MAX)).find(|priority| !used.contains(priority)) {
-            self.error(
+            self.warn(
                 "endpoints",
                 format!("no endpoints have priority {gap}, but {most} is used"),
                 "number priorities from 0 without gaps",

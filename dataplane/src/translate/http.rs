@@ -105,7 +105,7 @@ impl Draft<'_> {
         }
     }
 
-    /// Where an absent field is stricter than in Envoy, and where it is not though an edge wants it.
+    /// Where an absent field is stricter than in Envoy, and where it is not but should be.
     fn note_edge(&mut self, manager: &HttpConnectionManager) {
         self.duration("drain_timeout", manager.drain_timeout.as_ref());
         for (field, meaning) in [

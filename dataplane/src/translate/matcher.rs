@@ -39,7 +39,7 @@ impl Draft<'_> {
             Some(HeaderMatchSpecifier::PresentMatch(present)) => ValueTest::Present(*present),
             Some(HeaderMatchSpecifier::RangeMatch(range)) => {
                 if range.start >= range.end {
-                    self.error(
+                    self.warn(
                         "range_match",
                         "holds no number",
                         "write an end above the start",

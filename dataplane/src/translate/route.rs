@@ -275,9 +275,9 @@ impl Draft<'_> {
         if let Some(total) = weighted.total_weight
             && u64::from(total) != sum
         {
-            self.error(
+            self.warn(
                 "total_weight",
-                format!("is {total}, but the weights come to {sum}"),
+                format!("has no effect: the weights come to {sum}"),
                 "remove it",
             );
         }
