@@ -92,8 +92,8 @@ impl Version {
 /// How long a body is, as its head says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum BodyLength {
-    /// There is none and none is announced: a request without length, or a response that cannot have
-    /// a body (to HEAD, 1xx, 204, 304, 2xx to CONNECT).
+    /// There is none and none is announced: a request without length, or a response that cannot
+    /// have a body (to HEAD, 1xx, 204, 304, 2xx to CONNECT).
     #[default]
     None,
     /// Exactly this many bytes; `Bytes(0)` is a body that is announced as empty.

@@ -1,5 +1,5 @@
-//! Reads `http_safety.cases`, the attack table; what its keys mean stands at the top of that file. Tests
-//! of several crates include this file by path.
+//! Reads `http_safety.cases`, the attack table; what its keys mean stands at the top of that
+//! file. Tests of several crates include this file by path.
 
 /// One row of the table.
 #[allow(

@@ -1,5 +1,5 @@
-//! What must hold for any bytes whatever; property tests and fuzz targets include this file by path.
-//! Each function panics when its property is broken.
+//! What must hold for any bytes whatever; property tests and fuzz targets include this file by
+//! path. Each function panics when its property is broken.
 
 use penstock_core::buffer::Buffer;
 use penstock_core::http::h1::{
@@ -51,8 +51,8 @@ impl Seed {
     }
 }
 
-/// Any split gives the same verdict; what is accepted is accepted by the tokenizer alone too, and what
-/// we write for it reads as exactly one request with the same model.
+/// Any split gives the same verdict; what is accepted is accepted by the tokenizer alone too, and
+/// what we write for it reads as exactly one request with the same model.
 pub(crate) fn request_head(bytes: &[u8]) {
     let mut seed = Seed::of(bytes);
     let options = RequestOptions {
@@ -278,8 +278,8 @@ fn decode_chunks(bytes: &[u8], cuts: &[usize]) -> Result<Body, Refusal> {
     Ok(body)
 }
 
-/// Any split of a chunked body gives the same payload, trailers, end or refusal; and a complete one,
-/// framed anew, is itself again.
+/// Any split of a chunked body gives the same payload, trailers, end or refusal; and a complete
+/// one, framed anew, is itself again.
 pub(crate) fn chunked(bytes: &[u8]) {
     let mut seed = Seed::of(bytes);
     let whole = decode_chunks(bytes, &[bytes.len()]);

@@ -148,8 +148,15 @@ fn target() -> impl Strategy<Value = Vec<u8>> {
     joined(PARTS, 0..10).prop_map(|parts| [&b"/"[..], &parts].concat())
 }
 
+fn config() -> ProptestConfig {
+    ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(2000)
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
+    #![proptest_config(config())]
 
     #[test]
     fn damaged_requests(bytes in damaged(requests())) {

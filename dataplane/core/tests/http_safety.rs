@@ -1,5 +1,5 @@
-//! The attack table against the codec alone: one test per rule, every row whole, byte by byte and in
-//! pieces. What the origin would have seen is what the encoder writes.
+//! The attack table against the codec alone: one test per rule, every row whole, byte by byte and
+//! in pieces. What the origin would have seen is what the encoder writes.
 
 #[path = "../testdata/cases.rs"]
 mod cases;
@@ -306,8 +306,8 @@ fn scan(
     Ok(None)
 }
 
-/// Decodes a body and frames what came of it anew as one piece, so that the rows do not depend on the
-/// pieces; how many bytes it took and whether it is complete.
+/// Decodes a body and frames what came of it anew as one piece, so that the rows do not depend on
+/// the pieces; how many bytes it took and whether it is complete.
 fn take_body(
     body: BodyLength,
     towards: BodyLength,

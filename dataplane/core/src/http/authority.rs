@@ -6,7 +6,8 @@ use std::net::Ipv6Addr;
 use super::{Refusal, RequestHead};
 use crate::config::listener::{HostOptions, StripPort};
 
-/// Splits `host[:port]` at the colon of the port; the brackets of an IPv6 address stay with the host.
+/// Splits `host[:port]` at the colon of the port; the brackets of an IPv6 address stay with the
+/// host.
 pub fn split(authority: &[u8]) -> (&[u8], Option<&[u8]>) {
     let host_end = match authority.first() {
         Some(b'[') => authority.iter().position(|&byte| byte == b']'),
@@ -54,8 +55,8 @@ pub fn check_with_port(authority: &[u8]) -> Result<(), Refusal> {
     }
 }
 
-/// Takes port and trailing dot off the authority of `head`, as `options` say; `local_port` is the port of
-/// the listener. What is matched afterwards is also what is forwarded.
+/// Takes port and trailing dot off the authority of `head`, as `options` say; `local_port` is the
+/// port of the listener. What is matched afterwards is also what is forwarded.
 pub fn strip(head: &mut RequestHead, options: &HostOptions, local_port: u16) {
     if *options == HostOptions::default() {
         return;

@@ -55,8 +55,8 @@ fn strip_untrusted(fields: &mut Fields) {
     });
 }
 
-/// The entry of `x-forwarded-for` that the trusted hops vouch for, else the connection's address. An
-/// entry that is no address ends the walk (N09).
+/// The entry of `x-forwarded-for` that the trusted hops vouch for, else the connection's address.
+/// An entry that is no address ends the walk (N09).
 fn client_address(fields: &Fields, options: Forwarded, remote: SocketAddr) -> SocketAddr {
     // With use_remote_address the connection itself counts as the first hop.
     let skip = match (options.use_remote_address, options.trusted_hops) {

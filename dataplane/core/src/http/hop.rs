@@ -11,7 +11,8 @@ pub fn strip_request(fields: &mut Fields) {
     fields.remove_ids(is_hop_by_hop);
 }
 
-/// Removes the hop-by-hop fields of a response. A 101 keeps Upgrade, which names what was switched to.
+/// Removes the hop-by-hop fields of a response. A 101 keeps Upgrade, which names what was
+/// switched to.
 pub fn strip_response(head: &mut ResponseHead) {
     let switching = head.status == 101;
     remove_listed(&mut head.fields);
@@ -19,7 +20,8 @@ pub fn strip_response(head: &mut ResponseHead) {
     head.fields.remove_ids(|id| is_hop_by_hop(id) && !kept(id));
 }
 
-/// Removes what Connection lists. Nearly always it lists nothing but options and names that go anyway.
+/// Removes what Connection lists. Nearly always it lists nothing but options and names that go
+/// anyway.
 fn remove_listed(fields: &mut Fields) {
     if !connection_values(fields).flat_map(list).any(names_a_field) {
         return;
@@ -71,8 +73,8 @@ fn is_hop_by_hop(id: HeaderId) -> bool {
     )
 }
 
-/// Fields that a client must not be able to take away behind the back of those in front of us, and the
-/// hop-by-hop ones, which go in their own pass.
+/// Fields that a client must not be able to take away behind the back of those in front of us,
+/// and the hop-by-hop ones, which go in their own pass.
 fn is_protected(id: HeaderId, name: &[u8]) -> bool {
     const PREFIXES: [&[u8]; 3] = [b"x-forwarded-", b"x-envoy-", b"x-penstock-"];
     is_hop_by_hop(id)

@@ -1,8 +1,8 @@
 //! Path normalization (N01, N02), done once before anything looks at the path.
 //!
-//! Escaped slashes first, then percent-decoding of unreserved characters and dot segments, then merging of
-//! slashes. The query is never touched. What comes out is a fixed point: normalizing it again changes
-//! nothing, so no component behind sees another path by doing the same.
+//! Escaped slashes first, then percent-decoding of unreserved characters and dot segments, then
+//! merging of slashes. The query is never touched. What comes out is a fixed point: normalizing
+//! it again changes nothing, so no component behind sees another path by doing the same.
 
 use super::Refusal;
 
@@ -42,8 +42,9 @@ pub enum PathOutcome {
     Redirect,
 }
 
-/// Normalizes a target in origin form; `*` and the empty target of CONNECT stay as they are. Unless the
-/// outcome is [`PathOutcome::Same`], `out` holds the new target, which is never longer than the old one.
+/// Normalizes a target in origin form; `*` and the empty target of CONNECT stay as they are.
+/// Unless the outcome is [`PathOutcome::Same`], `out` holds the new target, which is never longer
+/// than the old one.
 ///
 /// # Errors
 /// [`Refusal::Target`] for malformed escapes, `%00`, overlong UTF-8 and `..` above the root;
@@ -102,7 +103,8 @@ fn split_path(target: &[u8]) -> (&[u8], bool) {
     (target, is_plain)
 }
 
-/// Checks all escapes and decodes those that `options` want decoded; true if a slash was among them.
+/// Checks all escapes and decodes those that `options` want decoded; true if a slash was among
+/// them.
 fn write_unescaped(path: &[u8], options: &PathOptions, out: &mut Vec<u8>) -> Result<bool, Refusal> {
     let mut unescaped_slash = false;
     let mut at = 0;
@@ -147,8 +149,9 @@ fn escape(path: &[u8], at: usize) -> Option<u8> {
     Some((digit(high)? << 4 | digit(low)?) as u8)
 }
 
-/// N02: NUL, and the starts of overlong UTF-8 sequences (RFC 3629 section 10), which a lenient decoder
-/// behind us would read as another character. Other byte values are data, in whatever encoding.
+/// N02: NUL, and the starts of overlong UTF-8 sequences (RFC 3629 section 10), which a lenient
+/// decoder behind us would read as another character. Other byte values are data, in whatever
+/// encoding.
 fn check_escape(value: u8, next: Option<u8>) -> Result<(), Refusal> {
     match (value, next) {
         (0 | 0xC0 | 0xC1, _)

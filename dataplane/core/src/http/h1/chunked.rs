@@ -1,5 +1,5 @@
-//! Takes chunked bodies apart in place (RFC 9112 section 7.1; F08-F13). Strict: what the grammar lets a
-//! recipient repair is refused.
+//! Takes chunked bodies apart in place (RFC 9112 section 7.1; F08-F13). Strict: what the grammar
+//! lets a recipient repair is refused.
 //!
 //! ```text
 //! Size ─► SizeEnd ─► Data ─► DataCr ─► DataLf ─► Size …
@@ -279,8 +279,8 @@ impl TrailerSection {
     }
 }
 
-/// F13, RFC 9110 section 6.5.1: framing, routing, identity and what describes the content never come
-/// late.
+/// F13, RFC 9110 section 6.5.1: framing, routing, identity and what describes the content never
+/// come late.
 fn is_forbidden_trailer(id: HeaderId, name: &[u8]) -> bool {
     matches!(
         id,

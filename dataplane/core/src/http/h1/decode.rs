@@ -1,8 +1,9 @@
-//! Decodes complete heads: httparse finds the parts, everything that decides about framing, identity and
-//! forms of the target is decided here (sections 1, 2 and 4 of the safety rules).
+//! Decodes complete heads: httparse finds the parts, everything that decides about framing,
+//! identity and forms of the target is decided here (sections 1, 2 and 4 of the safety rules).
 //!
-//! A head comes in as [`super::HeadScanner`] delimited it: its line ends are checked. It leaves as a model
-//! in one arena; what frames the message is taken out of the fields and returned beside it.
+//! A head comes in as [`super::HeadScanner`] delimited it: its line ends are checked. It leaves
+//! as a model in one arena; what frames the message is taken out of the fields and returned
+//! beside it.
 
 use std::mem::MaybeUninit;
 
@@ -23,9 +24,11 @@ pub struct RequestFraming {
     pub body: BodyLength,
     /// May the connection carry another request?
     pub keep_alive: bool,
-    /// The client waits for a 100 before it sends the body (C07). Expect is in the fields only then.
+    /// The client waits for a 100 before it sends the body (C07). Expect is in the fields only
+    /// then.
     pub expect_continue: bool,
-    /// The client offers to switch to the protocol in Upgrade, which is in the fields only then (C09).
+    /// The client offers to switch to the protocol in Upgrade, which is in the fields only then
+    /// (C09).
     pub upgrade: bool,
 }
 
@@ -244,8 +247,8 @@ fn place_target(
     Ok(())
 }
 
-/// T07: Host is there, once, and well formed; 1.0 may do without if its target or the configuration says
-/// where to, because what we forward always has one.
+/// T07: Host is there, once, and well formed; 1.0 may do without if its target or the
+/// configuration says where to, because what we forward always has one.
 fn place_authority(
     host: Option<Span>,
     options: &RequestOptions,
@@ -328,9 +331,9 @@ fn keeps_underscores(name: &str, options: &RequestOptions) -> Result<bool, Refus
     }
 }
 
-/// Decodes the response head `head` to a request with `request_method` into `out`. Content-Length and
-/// Transfer-Encoding become the framing and do not stay among the fields; a length that is announced
-/// without a body is kept in `out.declared_length`.
+/// Decodes the response head `head` to a request with `request_method` into `out`. Content-Length
+/// and Transfer-Encoding become the framing and do not stay among the fields; a length that is
+/// announced without a body is kept in `out.declared_length`.
 ///
 /// # Errors
 /// R01-R03; `out` is unspecified then.

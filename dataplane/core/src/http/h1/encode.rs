@@ -25,9 +25,9 @@ pub enum ConnectionHeader {
     Upgrade,
 }
 
-/// Appends a request head to `out`. Host, Connection, Upgrade (to the protocol `upgrade`), Content-Length
-/// and Transfer-Encoding are written from the model and the arguments, never from the fields; other
-/// hop-by-hop fields must be stripped before.
+/// Appends a request head to `out`. Host, Connection, Upgrade (to the protocol `upgrade`),
+/// Content-Length and Transfer-Encoding are written from the model and the arguments, never from
+/// the fields; other hop-by-hop fields must be stripped before.
 pub fn encode_request(
     head: &RequestHead,
     body: BodyLength,
@@ -68,9 +68,9 @@ pub fn encode_request(
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends a response head to `out`. Hop-by-hop fields must be stripped from the fields (Upgrade stays in
-/// a 101). With [`BodyLength::None`] the response must be one that cannot have a body, or the client
-/// would wait for its end; an empty body is `Bytes(0)`.
+/// Appends a response head to `out`. Hop-by-hop fields must be stripped from the fields (Upgrade
+/// stays in a 101). With [`BodyLength::None`] the response must be one that cannot have a body,
+/// or the client would wait for its end; an empty body is `Bytes(0)`.
 pub fn encode_response(
     head: &ResponseHead,
     body: BodyLength,
@@ -97,8 +97,9 @@ pub fn encode_response(
     out.extend_from_slice(b"\r\n");
 }
 
-/// Frames the window of `buffer` as one chunk, in its head- and tailroom. An empty window stays empty,
-/// because an empty chunk would end the body. False, and nothing changed, if there is no room.
+/// Frames the window of `buffer` as one chunk, in its head- and tailroom. An empty window stays
+/// empty, because an empty chunk would end the body. False, and nothing changed, if there is no
+/// room.
 pub fn encode_chunk(buffer: &mut Buffer) -> bool {
     if buffer.is_empty() {
         return true;
@@ -253,7 +254,8 @@ mod tests {
         encode_request(&head, BodyLength::Bytes(5), false, None, &mut out);
         assert_eq!(
             String::from_utf8(out).unwrap(),
-            "POST / HTTP/1.1\r\nhost: a\r\nb: evil\r\nconnection: close\r\ncontent-length: 5\r\n\r\n"
+            "POST / HTTP/1.1\r\nhost: a\r\nb: evil\r\n\
+             connection: close\r\ncontent-length: 5\r\n\r\n"
         );
     }
 

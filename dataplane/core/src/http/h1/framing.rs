@@ -1,5 +1,5 @@
-//! What Content-Length, Transfer-Encoding and Connection say, gathered field by field (section 1 of the
-//! safety rules). No field is trusted before all of them were seen.
+//! What Content-Length, Transfer-Encoding and Connection say, gathered field by field (section 1
+//! of the safety rules). No field is trusted before all of them were seen.
 
 use super::request_line::is_token_byte;
 use crate::http::{BodyLength, Refusal, Version};

@@ -1,4 +1,5 @@
-//! Reason phrases (RFC 9110 section 15 and the registry). Nobody may depend on them; people read them.
+//! Reason phrases (RFC 9110 section 15 and the registry). Nobody may depend on them; people read
+//! them.
 
 /// The phrase of a status; empty if the registry has none.
 pub(super) fn phrase(status: u16) -> &'static [u8] {

@@ -1,5 +1,5 @@
-//! Says what is wrong with a request line (T01-T04), and checks its parts. The tokenizer decides whether
-//! something is wrong; this finds the name for it.
+//! Says what is wrong with a request line (T01-T04), and checks its parts. The tokenizer decides
+//! whether something is wrong; this finds the name for it.
 
 use crate::http::Refusal;
 use crate::limits;

@@ -1,8 +1,8 @@
 //! Finds the end of a head while it arrives and refuses early what can never become one.
 //!
-//! It looks at every byte once, whatever the pieces, and decides in the order of the bytes: the same
-//! bytes give the same verdict however they were split. It does not know what a field means; that is
-//! `decode`'s part, which relies on the line ends checked here (L01).
+//! It looks at every byte once, whatever the pieces, and decides in the order of the bytes: the
+//! same bytes give the same verdict however they were split. It does not know what a field means;
+//! that is `decode`'s part, which relies on the line ends checked here (L01).
 
 use super::request_line;
 use crate::http::Refusal;
@@ -72,11 +72,13 @@ impl HeadScanner {
         }
     }
 
-    /// Looks at what is new in `bytes`, which is everything of this head so far and may go on behind it.
-    /// Returns the length of the head with its empty line, or `None` while it is incomplete.
+    /// Looks at what is new in `bytes`, which is everything of this head so far and may go on
+    /// behind it. Returns the length of the head with its empty line, or `None` while it is
+    /// incomplete.
     ///
     /// # Errors
-    /// L01, L02, L07, L08, T01-T03 as soon as the bytes decide them. The scanner is of no use afterwards.
+    /// L01, L02, L07, L08, T01-T03 as soon as the bytes decide them. The scanner is of no use
+    /// afterwards.
     pub fn scan(&mut self, bytes: &[u8], limits: &HeadLimits) -> Result<Option<usize>, Refusal> {
         let window = &bytes[..bytes.len().min(limits.bytes_max).min(u32::MAX as usize)];
         self.check_start(window)?;
@@ -175,7 +177,8 @@ fn next_control(bytes: &[u8], mut at: usize) -> usize {
     const TOPS: u64 = 0x8080_8080_8080_8080;
     while let Some(eight) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
         let word = u64::from_le_bytes(*eight);
-        // The lowest set top bit marks the first byte below 0x20; borrows only disturb bits above it.
+        // The lowest set top bit marks the first byte below 0x20; borrows only disturb bits above
+        // it.
         let found = word.wrapping_sub(ONES * 0x20) & !word & TOPS;
         if found != 0 {
             return at + found.trailing_zeros() as usize / 8;

@@ -1,3 +1,5 @@
+//! The request and response decoders: what each framing field and connection option leads to.
+
 use super::super::HeadScanner;
 use super::*;
 

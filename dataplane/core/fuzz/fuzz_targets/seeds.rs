@@ -1,5 +1,5 @@
-//! Writes the first corpus of every target from the attack table: `cargo run --example seeds` in this
-//! folder.
+//! Writes the first corpus of every target from the attack table: `cargo run --example seeds` in
+//! this folder.
 
 #[allow(dead_code, reason = "only the bytes are used")]
 #[path = "../../testdata/cases.rs"]
