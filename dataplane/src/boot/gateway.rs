@@ -109,7 +109,6 @@ pub struct Gateway {
     admin: Option<Admin>,
     log: AccessLogWriter,
     notify: Notify,
-    stats: Arc<PerWorker<WorkerStats>>,
     pulse: Pulse,
 }
 
@@ -181,7 +180,6 @@ impl Gateway {
             admin: None,
             log,
             notify,
-            stats,
             pulse: Pulse { asked, late: 0 },
         };
         gateway.admin = gateway.start_admin(&settings, &prepared, sinks, started)?;
@@ -354,9 +352,19 @@ impl Gateway {
         }
     }
 
+    /// Connections of clients that are open now.
+    fn open_connections(&self) -> u64 {
+        let snapshot = self.view.seen().snapshot;
+        let listeners = snapshot.listeners.iter().flatten();
+        let workers = listeners.flat_map(|listener| listener.stats.iter());
+        workers
+            .map(|worker| worker.counters.connections_active.value())
+            .sum()
+    }
+
     /// Stops at once and says what was cut.
     pub fn stop(self) -> Exit {
-        let open: u64 = self.stats.iter().map(open_connections).sum();
+        let open = self.open_connections();
         drop(self.admin);
         self.runtime.stop();
         if !self.log.stop(LOG_TIME) {
@@ -396,10 +404,6 @@ fn warn(findings: &[Finding]) {
 
 fn refuse_reload(why: &dyn fmt::Display) {
     tracing::error!("reload refused, the configuration in force stays: {why}");
-}
-
-fn open_connections(worker: &WorkerStats) -> u64 {
-    worker.counters.connections.value()
 }
 
 fn worker_options(
