@@ -65,7 +65,7 @@ struct Board {
     answers: Mutex<Answers>,
     /// Signalled when nothing is awaited any more.
     ready: Condvar,
-    counters: DnsCounters,
+    counters: Arc<DnsCounters>,
 }
 
 #[derive(Debug, Default)]
@@ -137,7 +137,7 @@ impl Dns {
     }
 
     /// Counters of the lookups.
-    pub fn counters(&self) -> &DnsCounters {
+    pub fn counters(&self) -> &Arc<DnsCounters> {
         &self.board.counters
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use penstock_core::config::Snapshot;
-use penstock_core::stats::{PerWorker, WorkerStats};
+use penstock_core::stats::{DnsCounters, PerWorker, WorkerStats};
 use penstock_proto::envoy::config::bootstrap::v3::Bootstrap;
 
 /// Where the process is in its life, in Envoy's words.
@@ -65,6 +65,8 @@ pub trait Control: Send + Sync {
     fn listening(&self) -> Vec<Listening>;
     /// The bootstrap in force; `None` before the first one is applied.
     fn loaded(&self) -> Option<Loaded>;
+    /// Counters of the name lookups; `None` while there are none.
+    fn dns(&self) -> Option<Arc<DnsCounters>>;
     /// Begins a drain: readiness fails, listeners close, open exchanges finish. The process stays.
     fn drain(&self);
     /// Ends the process as SIGTERM does.

@@ -87,6 +87,7 @@ impl Desk {
             listeners: metrics::listeners(&snapshot),
             clusters: metrics::clusters(&snapshot),
             workers: self.control.workers(),
+            dns: self.control.dns(),
             busy: self.busy().ratios(),
             sinks: self.sinks.clone(),
         }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use penstock_core::config::{AccessLog, Snapshot};
 use penstock_core::format::{Format, JsonValue};
-use penstock_core::stats::{PerWorker, WorkerStats};
+use penstock_core::stats::{DnsCounters, PerWorker, WorkerStats};
 use serde_json::{Value, json};
 
 use super::*;
@@ -83,6 +83,10 @@ impl Control for Process {
 
     fn loaded(&self) -> Option<Loaded> {
         self.loaded.clone()
+    }
+
+    fn dns(&self) -> Option<Arc<DnsCounters>> {
+        None
     }
 
     fn drain(&self) {

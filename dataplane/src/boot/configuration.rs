@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use penstock_core::accept::ConnectionBudget;
 use penstock_core::config::Snapshot;
+use penstock_core::stats::DnsCounters;
 use penstock_proto::envoy::config::bootstrap::v3::Bootstrap;
 
 use super::Source;
@@ -95,6 +96,11 @@ impl Configuration {
     pub(super) fn refresh(&mut self) -> Option<Arc<Snapshot>> {
         let resolved = self.resolved();
         self.translator.resolve(&resolved)
+    }
+
+    /// Counters of the name lookups, once there were names.
+    pub(super) fn dns(&self) -> Option<Arc<DnsCounters>> {
+        self.dns.as_ref().map(|dns| dns.counters().clone())
     }
 
     fn resolved(&self) -> Resolved {

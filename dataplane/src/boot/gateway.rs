@@ -3,12 +3,13 @@
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant, SystemTime};
 
 use penstock_core::accept::ConnectionBudget;
-use penstock_core::config::Snapshot;
+use penstock_core::config::{AccessLog, Snapshot};
 use penstock_core::engine::{Engine, EngineOptions};
 use penstock_core::limits;
 use penstock_core::stats::{PerWorker, WorkerIndex, WorkerStats};
@@ -18,15 +19,15 @@ use penstock_runtime::mailbox::Ticket;
 use penstock_runtime::{Choice, Options, Placement, Runtime, process, runtime};
 
 use super::Source;
-use super::configuration::{Configuration, LoadFault, Prepared};
+use super::configuration::{Configuration, LoadFault};
 use super::life::Wish;
 use super::listeners::Bound;
 use super::view::{Seen, View};
-use crate::admin::{self, About, Admin, AdminError, Listening, Loaded, State};
+use crate::admin::{self, About, Admin, AdminError, AdminLog, Listening, Loaded, State};
 use crate::bootstrap::{Finding, Findings};
 use crate::cli::{DriverOptions, Exit, REVISION, RunOptions, VERSION};
 use crate::notify::Notify;
-use crate::telemetry::access_log::{AccessLogWriter, Rings, Sinks, log_writers};
+use crate::telemetry::access_log::{AccessLogWriter, LogRing, Rings, Sinks, log_writers};
 use crate::telemetry::log::{self, LogLevel};
 use crate::telemetry::metrics::Build;
 use crate::telemetry::process::connections_for;
@@ -158,14 +159,16 @@ impl Gateway {
             wishes,
         );
         notify.status("reading the configuration and resolving names");
-        let prepared = configuration.load()?;
+        let mut prepared = configuration.load()?;
         warn(&prepared.findings);
         let (bound, groups) = Bound::default()
             .step(&prepared.snapshot, workers)?
             .into_parts();
 
-        let (log, rings) = AccessLogWriter::start(sinks.clone(), workers)
+        // The last ring is for the admin thread.
+        let (log, mut rings) = AccessLogWriter::start(sinks.clone(), workers + 1)
             .map_err(system("start the log writer"))?;
+        let admin_ring = rings.pop();
         let options = worker_options(placement, &settings, &stats, rings);
         let make_engine = engine_maker(&stats, workers);
         let runtime = Runtime::start(options, prepared.snapshot.clone(), groups, make_engine)?;
@@ -182,7 +185,12 @@ impl Gateway {
             notify,
             pulse: Pulse { asked, late: 0 },
         };
-        gateway.admin = gateway.start_admin(&settings, &prepared, sinks, started)?;
+        if let Some(admin) = prepared.admin.take() {
+            let log = admin_log(admin.access_logs, admin_ring);
+            let options = gateway.admin_options(admin.address, &settings, sinks, started);
+            let started = Admin::start_with_log(options, log, gateway.view.clone());
+            gateway.admin = Some(started?);
+        }
         gateway.show(prepared.snapshot, Some(prepared.bootstrap));
         gateway.view.set_state(State::Live);
         gateway.log_startup(&settings, descriptors, connections_max);
@@ -190,18 +198,15 @@ impl Gateway {
         Ok(gateway)
     }
 
-    fn start_admin(
+    fn admin_options(
         &self,
+        address: SocketAddr,
         settings: &Settings,
-        prepared: &Prepared,
         sinks: Arc<Sinks>,
         started: Instant,
-    ) -> Result<Option<Admin>, AdminError> {
-        let Some(admin) = &prepared.admin else {
-            return Ok(None);
-        };
-        let options = admin::Options {
-            address: admin.address,
+    ) -> admin::Options {
+        admin::Options {
+            address,
             allow_public: settings.admin_reach == AdminReach::Anywhere,
             about: About {
                 build: Arc::new(self.build()),
@@ -210,8 +215,7 @@ impl Gateway {
             },
             sinks,
             level: settings.log_level.clone(),
-        };
-        Admin::start(options, self.view.clone()).map(Some)
+        }
     }
 
     fn build(&self) -> Build {
@@ -248,7 +252,7 @@ impl Gateway {
     }
 
     /// Where the admin interface listens.
-    pub fn admin_address(&self) -> Option<std::net::SocketAddr> {
+    pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin.as_ref().map(Admin::address)
     }
 
@@ -304,6 +308,7 @@ impl Gateway {
             snapshot,
             listening: self.bound.listening(),
             loaded: loaded.or_else(|| self.view.seen().loaded),
+            dns: self.configuration.dns(),
         });
     }
 
@@ -404,6 +409,11 @@ fn warn(findings: &[Finding]) {
 
 fn refuse_reload(why: &dyn fmt::Display) {
     tracing::error!("reload refused, the configuration in force stays: {why}");
+}
+
+fn admin_log(logs: Vec<AccessLog>, ring: Option<LogRing>) -> Option<AdminLog> {
+    let ring = ring.filter(|_| !logs.is_empty())?;
+    Some(AdminLog { logs, ring })
 }
 
 fn worker_options(

@@ -6,7 +6,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use penstock_core::config::Snapshot;
-use penstock_core::stats::{PerWorker, WorkerStats};
+use penstock_core::stats::{DnsCounters, PerWorker, WorkerStats};
 
 use super::life::Wish;
 use crate::admin::{Control, Listening, Loaded, State};
@@ -26,6 +26,7 @@ pub(super) struct Seen {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) listening: Vec<Listening>,
     pub(super) loaded: Option<Loaded>,
+    pub(super) dns: Option<Arc<DnsCounters>>,
 }
 
 /// In the order of a life; the state is kept as its place here.
@@ -82,6 +83,10 @@ impl Control for View {
 
     fn loaded(&self) -> Option<Loaded> {
         self.seen().loaded
+    }
+
+    fn dns(&self) -> Option<Arc<DnsCounters>> {
+        self.seen().dns
     }
 
     fn drain(&self) {

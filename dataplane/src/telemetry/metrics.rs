@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use penstock_core::config::{Cluster, Listener, Snapshot};
-use penstock_core::stats::{PerWorker, RouteStats, WorkerStats};
+use penstock_core::stats::{DnsCounters, PerWorker, RouteStats, WorkerStats};
 
 use super::access_log::Sinks;
 use super::process::Process;
@@ -59,6 +59,8 @@ pub struct View {
     pub clusters: Vec<Arc<Cluster>>,
     /// The workers' cells.
     pub workers: Arc<PerWorker<WorkerStats>>,
+    /// Counters of the name lookups, if there are any.
+    pub dns: Option<Arc<DnsCounters>>,
     /// Share of the last seconds that each worker did not wait.
     pub busy: Vec<f64>,
     /// Access log sinks.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use penstock_core::stats::{
-    Cell, ClusterCounters, Kind, ListenerCounters, RouteCounters, WorkerCounters,
+    Cell, ClusterCounters, DnsCounters, Kind, ListenerCounters, RouteCounters, WorkerCounters,
 };
 
 use super::page::{Type, Value};
@@ -34,6 +34,7 @@ pub(super) enum Part {
     UpstreamDuration,
     Health,
     CircuitOpen,
+    Dns(&'static Cell<DnsCounters>),
     Worker(&'static Cell<WorkerCounters>),
     Busy,
     Loop,
@@ -53,6 +54,9 @@ pub(super) fn metrics() -> Vec<Metric> {
     }
     for cell in ClusterCounters::CELLS {
         collect(&mut metrics, cell, Part::Cluster(cell));
+    }
+    for cell in DnsCounters::CELLS {
+        collect(&mut metrics, cell, Part::Dns(cell));
     }
     for cell in WorkerCounters::CELLS {
         collect(&mut metrics, cell, Part::Worker(cell));

@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use penstock_core::config::cluster::{Cluster, Health};
 use penstock_core::config::listener::Listener;
-use penstock_core::stats::{Cell, ClusterCounters, Kind, ListenerCounters, WorkerCounters};
+use penstock_core::stats::{
+    Cell, ClusterCounters, DnsCounters, Kind, ListenerCounters, WorkerCounters,
+};
 use regex::Regex;
 
 use super::sums::{Durations, budgets, cell, durations};
@@ -50,6 +52,7 @@ pub struct EnvoyStats {
 enum Row {
     Cluster(Arc<Cluster>),
     ClusterManager,
+    Dns,
     Http(Box<str>, Vec<Arc<Listener>>),
     Listener(Arc<Listener>),
     ListenerManager,
@@ -167,6 +170,7 @@ impl Row {
         match self {
             Row::Cluster(cluster) => format!("cluster.{}.", clean(&cluster.name)),
             Row::ClusterManager => "cluster_manager.".into(),
+            Row::Dns => "dns.".into(),
             Row::Http(prefix, _) => format!("http.{}.", clean(prefix)),
             Row::Listener(listener) => {
                 format!("listener.{}.", clean(&listener.address.to_string()))
@@ -191,7 +195,7 @@ fn rows(view: &View) -> Vec<Row> {
     let listeners = view.listeners.iter().cloned().map(Row::Listener);
     let workers = (0..view.workers.iter().count()).map(Row::Worker);
     clusters
-        .chain([Row::ClusterManager])
+        .chain([Row::ClusterManager, Row::Dns])
         .chain(http)
         .chain(listeners)
         .chain([Row::ListenerManager, Row::Server])
@@ -205,6 +209,12 @@ fn numbers(row: &Row, view: &View) -> Numbers {
         Row::Cluster(cluster) => cluster_numbers(cluster, &mut numbers),
         Row::ClusterManager => {
             gauge(&mut numbers, "active_clusters", view.clusters.len() as u64);
+        }
+        Row::Dns => {
+            for which in view.dns.iter().flat_map(|_| DnsCounters::CELLS) {
+                let value = view.dns.as_ref().map_or(0, |dns| (which.read)(dns));
+                add(&mut numbers, names::dns(which.metric), which, value);
+            }
         }
         Row::Http(_, listeners) => {
             let cells = ListenerCounters::CELLS.iter();

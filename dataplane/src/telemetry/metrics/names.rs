@@ -59,6 +59,10 @@ const HTTP: &[(&str, &str)] = &[
         "penstock_downstream_timeouts_total{phase=\"stream_idle\"}",
         "downstream_rq_idle_timeout",
     ),
+    (
+        "penstock_downstream_timeouts_total{phase=\"flush\"}",
+        "downstream_rq_flush_timeout",
+    ),
     ("penstock_downstream_resets_total", "downstream_rq_rx_reset"),
     (
         "penstock_downstream_upgrades_total",
@@ -188,6 +192,11 @@ pub(super) fn listener(metric: &str) -> Option<String> {
 /// Name under `cluster.<name>.`.
 pub(super) fn cluster(metric: &str) -> String {
     find(CLUSTER, metric).map_or_else(|| own(metric, "penstock_"), Into::into)
+}
+
+/// Name under `dns.`; Envoy's are those of its resolver libraries.
+pub(super) fn dns(metric: &str) -> String {
+    own(metric, "penstock_dns_")
 }
 
 /// Name under `worker.<number>.`; Envoy has none of these.

@@ -21,9 +21,12 @@ pub(super) fn write(
     page: &mut Page,
 ) -> bool {
     let written = match part {
-        Part::Build | Part::Live | Part::Uptime | Part::Generation | Part::Process(_) => {
-            (item == 0).then(|| write_single(part, name, view, page))
-        }
+        Part::Build
+        | Part::Live
+        | Part::Uptime
+        | Part::Generation
+        | Part::Dns(_)
+        | Part::Process(_) => (item == 0).then(|| write_single(part, name, view, page)),
         Part::Listener(_) | Part::Refusals | Part::RequestDuration => {
             write_listener(part, name, item, view, page)
         }
@@ -44,6 +47,7 @@ fn write_single(part: Part, name: &str, view: &View, page: &mut Page) {
         Part::Live => Some(Value::Whole(u64::from(view.state == State::Live))),
         Part::Uptime => Some(view.uptime.as_secs_f64().into()),
         Part::Generation => Some(view.generation.into()),
+        Part::Dns(which) => view.dns.as_ref().map(|dns| (which.read)(dns).into()),
         Part::Process(read) => read(&view.process),
         _ => Some(Value::Whole(1)),
     };

@@ -28,6 +28,7 @@ fn view() -> View {
         listeners: listeners(&snapshot),
         clusters: clusters(&snapshot),
         workers: Arc::new(PerWorker::<WorkerStats>::new(WORKERS)),
+        dns: Some(Arc::default()),
         busy: vec![0.25, 0.0],
         sinks: Arc::new(sinks),
     }
@@ -277,6 +278,7 @@ fn a_strict_reader_understands_the_text() {
     let build = [("version", "0.1.0"), ("revision", ""), ("driver", "epoll")];
     check("penstock_build_info", &build, 1.0);
     check("penstock_xds_snapshot_version", &[], 7.0);
+    check("penstock_dns_lookups_total", &[], 0.0);
     check("penstock_exporter_series_dropped_total", &[], 0.0);
     assert!(scrape.value("process_resident_memory_bytes", &[]).unwrap() > 100_000.0);
     assert!(scrape.value("process_open_fds", &[]).is_some());
@@ -356,6 +358,7 @@ fn envoy_names_as_text() {
         "cluster.a.circuit_breakers.default.rq_open: 0",
         "cluster.b_\"odd\\_name\" é.upstream_cx_total: 0",
         "cluster_manager.active_clusters: 2",
+        "dns.names_failing: 0",
         "http.in.downstream_rq_total: 6",
         "http.in.downstream_cx_protocol_error: 0",
         "listener.127.0.0.1_8080.downstream_cx_overflow: 0",
