@@ -157,13 +157,23 @@ impl Engine {
             return;
         };
         link.queued -= bytes;
-        if link.closing {
+        let closing = link.closing;
+        self.count_sent(id, bytes);
+        if closing {
             return;
         }
         match self.side(id) {
             Some(SideOf::Downstream) => self.downstream_sent(id),
             Some(SideOf::Upstream) => self.upstream_sent(id),
             None => {}
+        }
+    }
+
+    fn count_sent(&mut self, id: ConnId, bytes: u32) {
+        let worker = self.worker;
+        if let Some(downstream) = self.downstream_mut(id) {
+            let counters = &downstream.stats.of(worker).counters;
+            counters.bytes_sent.add(bytes.into());
         }
     }
 

@@ -33,6 +33,9 @@ fn a_request_and_its_response_pass() {
     assert!(response.ends_with("\r\n\r\nhi"), "{response}");
     assert!(!response.contains("connection: close"), "{response}");
     assert!(world.closed().is_empty());
+    let counters = world.counters();
+    assert_eq!(counters.bytes_received.value(), GET.len() as u64);
+    assert_eq!(counters.bytes_sent.value(), response.len() as u64);
 }
 
 #[test]

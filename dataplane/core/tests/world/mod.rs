@@ -22,7 +22,7 @@ use penstock_core::http::h1::RequestOptions;
 use penstock_core::http::path::PathOptions;
 use penstock_core::machine::Machine;
 use penstock_core::route::RouteTable;
-use penstock_core::stats::{PerWorker, WorkerIndex};
+use penstock_core::stats::{ListenerCounters, PerWorker, WorkerIndex};
 
 /// How a world differs from the plain one.
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,6 +38,7 @@ pub(crate) struct WorldOptions {
 /// One engine and what it has done so far.
 pub(crate) struct World {
     engine: Engine,
+    snapshot: Arc<Snapshot>,
     options: WorldOptions,
     now: Now,
     incoming: u32,
@@ -70,6 +71,7 @@ impl World {
         });
         let mut world = Self {
             engine,
+            snapshot: Arc::new(snapshot(options)),
             options,
             now: Now {
                 time: Time(1),
@@ -86,8 +88,15 @@ impl World {
             shut: Vec::new(),
             unlistened: 0,
         };
-        world.give(Event::Snapshot(Arc::new(snapshot(options))));
+        world.give(Event::Snapshot(world.snapshot.clone()));
         world
+    }
+
+    /// Counters of the listener.
+    pub(crate) fn counters(&self) -> &ListenerCounters {
+        let listener = self.snapshot.listeners[0].as_ref();
+        let stats = &listener.expect("the world has a listener").stats;
+        &stats.of(WorkerIndex(0)).counters
     }
 
     pub(crate) fn accept(&mut self) -> ConnId {
