@@ -63,32 +63,6 @@ fn a_bad_file_changes_nothing() {
 }
 
 #[test]
-fn a_drain_loses_nothing() {
-    for driver in drivers() {
-        let origin = fast_origin();
-        let mut gateway = Gateway::start(driver, &text(origin.address(), "x"));
-        let mut load = load(&gateway);
-        load.until_refused = true;
-        let running = load.start().unwrap();
-        let mut slow = Load::new(gateway.address, "/?delay=300");
-        slow.until_refused = true;
-        let waiting = slow.start().unwrap();
-        while running.answered() < 500 {
-            std::thread::yield_now();
-        }
-        gateway.signal("TERM");
-        let (status, log) = gateway.wait_end();
-        assert_eq!(status.code(), Some(0), "{driver}: {log}");
-        assert!(log.contains("no connection was cut"), "{driver}: {log}");
-        for running in [running, waiting] {
-            let report = running.finish().unwrap();
-            assert_eq!(report.failed(), 0, "{driver}: {report}");
-            assert!(report.refused > 0, "{driver}: {report}");
-        }
-    }
-}
-
-#[test]
 fn readiness_fails_before_the_listeners_close() {
     let driver = drivers()[0];
     let origin = fast_origin();
@@ -162,24 +136,6 @@ fn a_second_signal_is_immediate() {
     let (status, log) = gateway.wait_end();
     assert_eq!(status.code(), Some(0));
     assert!(log.contains("connections were cut"), "{log}");
-}
-
-#[test]
-fn an_origins_restart_loses_nothing() {
-    for driver in drivers() {
-        let origin = fast_origin();
-        let address = origin.address();
-        let gateway = Gateway::start(driver, &text(address, "x"));
-        let mut load = load(&gateway);
-        load.requests = Some(300);
-        assert_eq!(load.run().unwrap().failed(), 0);
-        // The gateway's kept connections die with the origin; its successor has the same port.
-        drop(origin);
-        let behaviour = perf_lab::origin::Behaviour::Fast;
-        let _origin = perf_lab::origin::Origin::start("next", behaviour, address).unwrap();
-        let report = load.run().unwrap();
-        assert_eq!(report.failed(), 0, "{driver}: {report}");
-    }
 }
 
 #[test]

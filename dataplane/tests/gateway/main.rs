@@ -8,6 +8,8 @@
 mod command_line;
 mod examples;
 mod hardship;
+mod http_safety;
 mod life;
 mod process;
+mod recorder;
 mod wire;

@@ -1,5 +1,6 @@
 //! A gateway as a child process, and the origins around it.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -22,7 +23,13 @@ pub(crate) fn drivers() -> Vec<&'static str> {
     let text = String::from_utf8(output.stdout).unwrap();
     match text.contains("\"uring\":{\"works\":true") {
         true => vec!["uring", "epoll"],
-        false => vec!["epoll"],
+        false => {
+            eprintln!(
+                "io_uring is skipped, it does not work here: {}",
+                text.trim()
+            );
+            vec!["epoll"]
+        }
     }
 }
 
@@ -74,7 +81,10 @@ pub(crate) struct Gateway {
     child: Child,
     log: Receiver<String>,
     pub(crate) file: File,
+    /// Where the last listener is bound: the only one, in most tests.
     pub(crate) address: SocketAddr,
+    /// Where each listener is bound, by its name.
+    pub(crate) listeners: HashMap<String, SocketAddr>,
     pub(crate) admin: SocketAddr,
 }
 
@@ -108,9 +118,12 @@ impl Gateway {
         let log = lines(&mut child);
         let (mut address, mut admin) = (ANY, ANY);
         let mut seen = Vec::new();
+        let mut listeners = HashMap::new();
         while let Ok(line) = log.recv_timeout(PATIENCE) {
-            if let Some((_, place)) = line.split_once(" on 127.0.0.1:") {
+            if let Some((name, place)) = line.split_once(" on 127.0.0.1:") {
                 address.set_port(place.parse().unwrap());
+                let name = name.rsplit(' ').next().unwrap_or_default();
+                listeners.insert(name.to_owned(), address);
             }
             if let Some((_, place)) = line.split_once("http://127.0.0.1:") {
                 admin.set_port(place.trim_end_matches('/').parse().unwrap());
@@ -123,6 +136,7 @@ impl Gateway {
                     log,
                     file,
                     address,
+                    listeners,
                     admin,
                 };
             }

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod ci;
+mod survive;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -13,14 +14,16 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask <task>
 
-  tidy   check the rules of the house over the whole tree
-  ci     run everything that continuous integration runs (.ci/run)";
+  tidy      check the rules of the house over the whole tree
+  ci        run everything that continuous integration runs (.ci/run)
+  survive   reload, drain, restart of an origin and hardship under load; prints what was lost";
 
 fn main() -> ExitCode {
     let task = std::env::args().nth(1);
     match task.as_deref() {
         Some("tidy") => tidy::run(&root()),
         Some("ci") => ci::run(&root()),
+        Some("survive") => survive::run(&root()),
         Some("help" | "--help" | "-h") => {
             println!("{USAGE}");
             ExitCode::SUCCESS

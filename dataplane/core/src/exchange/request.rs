@@ -401,7 +401,10 @@ impl Engine {
         exchange.record.attempts += 1;
         if counts_attempts(exchange) {
             let attempt = b'0' + exchange.record.attempts.min(9);
-            exchange.request.fields.set(HeaderId::XEnvoyAttemptCount, &[attempt]);
+            exchange
+                .request
+                .fields
+                .set(HeaderId::XEnvoyAttemptCount, &[attempt]);
         }
         let upgrade = exchange.upgrade.filter(|_| exchange.upgrading);
         let upgrade = upgrade.map(|span| exchange.request.fields.text(span));
