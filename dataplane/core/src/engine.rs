@@ -13,7 +13,7 @@ use crate::event::{ConnId, Event, Now, Op, Time};
 use crate::exchange::{Exchange, ExchangeSlot};
 use crate::generation::Generations;
 use crate::limits;
-use crate::link::Connection;
+use crate::link::{Connection, charge};
 use crate::machine::Machine;
 use crate::slab::Slab;
 use crate::stats::{PerWorker, WorkerIndex, WorkerStats};
@@ -156,7 +156,7 @@ impl Engine {
         let Some(link) = self.link_mut(id) else {
             return;
         };
-        link.queued -= bytes;
+        link.queued -= charge(bytes as usize);
         let closing = link.closing;
         self.count_sent(id, bytes);
         if closing {

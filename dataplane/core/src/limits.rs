@@ -13,6 +13,9 @@ pub const BUFFERS_PER_WORKER: usize = 4096;
 /// Buffers that only exchanges in flight may take: accepting bytes of new requests stops first.
 pub const BUFFERS_RESERVED: usize = 64;
 
+/// What a buffer that waits to be sent counts at least against a watermark in bytes.
+pub const BUFFER_CHARGE_MIN: usize = 1024;
+
 /// Bytes of a message head (`max_request_headers_kb`, `max_response_headers_kb`).
 pub const HEAD_BYTES_MAX: usize = 60 * 1024;
 /// Fields of a message head (`max_headers_count`).

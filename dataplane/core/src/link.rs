@@ -5,6 +5,7 @@ use crate::downstream::Downstream;
 use crate::engine::Engine;
 use crate::event::{Close, ConnId, Op, Time};
 use crate::fault::Cause;
+use crate::limits;
 use crate::slab::Key;
 use crate::timer::{Alarm, Owner};
 use crate::upstream::Upstream;
@@ -23,7 +24,7 @@ pub(crate) enum Connection {
 pub(crate) struct Link {
     /// Its id.
     pub(crate) id: ConnId,
-    /// Bytes given to the driver and not yet reported as sent.
+    /// Bytes given to the driver and not yet reported as sent, as [`charge`] counts them.
     pub(crate) queued: u32,
     /// High watermark of `queued`; the low one is half of it.
     pub(crate) high: u32,
@@ -39,6 +40,12 @@ pub(crate) struct Link {
     pub(crate) closing: bool,
     /// The timer of the connection's present phase.
     pub(crate) alarm: Alarm,
+}
+
+/// What a buffer of `len` bytes counts against a watermark. A buffer is held whole, however few bytes
+/// are in it, so a peer that sends single bytes must not be able to hold them all.
+pub(crate) fn charge(len: usize) -> u32 {
+    len.max(limits::BUFFER_CHARGE_MIN) as u32
 }
 
 impl Link {
@@ -113,7 +120,7 @@ impl Engine {
         let open = self.link_mut(id).filter(|link| !link.closing && !link.shut);
         match open {
             Some(link) if !segment.is_empty() => {
-                link.queued += segment.len() as u32;
+                link.queued += charge(segment.len());
                 self.ops.push_back(Op::Send { conn: id, segment });
             }
             _ => self.buffers.give(segment),

@@ -13,6 +13,7 @@ use crate::http::h1::{
 };
 use crate::http::path::{PathOutcome, normalize};
 use crate::http::{BodyLength, HeaderId, Method, Refusal, Version, authority, forwarded, hop};
+use crate::link::charge;
 use crate::route::{Around, Lookup, OriginalPath, RouteRef, RouteTable};
 
 use super::{Exchange, ResponseStage, Stage, Step, waiting};
@@ -92,7 +93,7 @@ impl Engine {
         if buffer.is_empty() || exchange.response_stage == ResponseStage::Done {
             self.buffers.give(buffer);
         } else {
-            exchange.pending_bytes += buffer.len() as u32;
+            exchange.pending_bytes += charge(buffer.len());
             exchange.pending.push_back(buffer);
         }
         kept
@@ -429,7 +430,7 @@ impl Engine {
         let Some(mut buffer) = exchange.pending.pop_front() else {
             return Ok(None);
         };
-        exchange.pending_bytes -= buffer.len() as u32;
+        exchange.pending_bytes -= charge(buffer.len());
         if let Some(cluster) = exchange.cluster() {
             cluster
                 .stats
