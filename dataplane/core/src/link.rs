@@ -236,7 +236,8 @@ impl Engine {
         let Some(link) = self.link_mut(to) else {
             return;
         };
-        if link.queued > link.high && !link.blocks {
+        // Also if it blocks already: that may have been the origin of the exchange before.
+        if link.queued > link.high {
             link.blocks = true;
             self.receive(from, false);
         }
