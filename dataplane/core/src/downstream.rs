@@ -64,6 +64,8 @@ pub(crate) struct Downstream {
     pub(crate) ahead: Vec<u8>,
     /// The configuration that the present request is served by.
     pub(crate) held: Option<Held>,
+    /// The last configuration that knew its listener, if the current one does not.
+    last: Option<Held>,
     pub(crate) exchange: Option<Key>,
     pub(crate) opened: Time,
     /// First byte of the head that is being received.
@@ -126,6 +128,7 @@ impl Engine {
                 scanner: HeadScanner::request(),
                 ahead: Vec::new(),
                 held: None,
+                last: None,
                 exchange: None,
                 opened,
                 head_start: opened,
@@ -231,11 +234,17 @@ impl Engine {
         ahead
     }
 
-    /// The first byte of a head is there: the configuration of this moment serves the request.
+    /// The first byte of a head is there: the configuration of this moment serves the request, or the
+    /// last one that knew its listener.
     fn begin_head(&mut self, id: ConnId) {
         let (now, current) = (self.now, self.generations.current().clone());
         let Some(downstream) = self.downstream_mut(id) else {
             return;
+        };
+        let known = current.listener(downstream.listener).is_some();
+        let current = match &downstream.last {
+            Some(last) if !known => last.clone(),
+            _ => current,
         };
         downstream.phase = Phase::Head;
         downstream.scanner = HeadScanner::request();
@@ -435,6 +444,18 @@ impl Engine {
         let deadline = self.now.time.after(limits::DRAIN_IDLE_GRACE);
         for id in idle {
             self.arm(id, deadline);
+        }
+    }
+
+    /// Connections whose listener is gone keep the last configuration that knew it: a request that is
+    /// already on its way is served by that one.
+    pub(crate) fn keep_generation(&mut self, old: &Held, gone: &[ListenerId]) {
+        for connection in self.connections.iter_mut() {
+            if let Connection::Downstream(downstream) = connection
+                && gone.contains(&downstream.listener)
+            {
+                downstream.last = Some(old.clone());
+            }
         }
     }
 

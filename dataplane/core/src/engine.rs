@@ -11,7 +11,7 @@ use crate::config::{ClusterId, SinkId, Snapshot};
 use crate::date::DateField;
 use crate::event::{ConnId, Event, Now, Op, Time};
 use crate::exchange::{Exchange, ExchangeSlot};
-use crate::generation::Generations;
+use crate::generation::{Generations, Held};
 use crate::limits;
 use crate::link::{Connection, charge};
 use crate::machine::Machine;
@@ -211,7 +211,7 @@ impl Engine {
     }
 
     /// Listeners that are no longer configured stop accepting; their connections finish and close.
-    fn let_listeners_go(&mut self, old: &Snapshot) {
+    fn let_listeners_go(&mut self, old: &Held) {
         let current = self.generations.current().clone();
         let gone: Vec<_> = old
             .listeners
@@ -220,12 +220,17 @@ impl Engine {
             .filter(|listener| current.listener(listener.id).is_none())
             .map(|listener| listener.id)
             .collect();
+        if gone.is_empty() {
+            return;
+        }
+        self.keep_generation(old, &gone);
+        if self.draining {
+            return; // every listener is closed already
+        }
         for &listener in &gone {
             self.ops.push_back(Op::Unlisten { listener });
         }
-        if !gone.is_empty() {
-            self.close_idle_downstreams(|downstream| gone.contains(&downstream.listener));
-        }
+        self.close_idle_downstreams(|downstream| gone.contains(&downstream.listener));
     }
 
     fn drain(&mut self) {
