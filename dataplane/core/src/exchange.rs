@@ -522,7 +522,7 @@ impl Engine {
             && exchange.memory() <= limits::SPARE_EXCHANGE_BYTES_MAX
         {
             // The generation must not be pinned by a spare.
-            exchange.snapshot = self.generations.current().clone();
+            exchange.snapshot = self.generations.nothing().clone();
             self.spare.push(exchange);
         }
     }

@@ -17,6 +17,7 @@ pub type Held = Rc<Arc<Snapshot>>;
 pub struct Generations {
     current: Held,
     older: Vec<Held>,
+    nothing: Held,
 }
 
 impl Generations {
@@ -24,6 +25,12 @@ impl Generations {
     #[inline]
     pub fn current(&self) -> &Held {
         &self.current
+    }
+
+    /// An empty generation, for what must hold one and needs none.
+    #[inline]
+    pub fn nothing(&self) -> &Held {
+        &self.nothing
     }
 
     /// Puts a new generation in place.
