@@ -344,7 +344,7 @@ impl Engine {
         downstream.held = None;
         let more = !downstream.ahead.is_empty();
         if downstream.link.ended && !more {
-            return self.close(id, Close::Normal);
+            return self.finish_downstream(id);
         }
         self.receive(id, true);
         self.arm(id, deadline);
@@ -389,7 +389,7 @@ impl Engine {
             .downstream(id)
             .is_some_and(|downstream| downstream.phase == Phase::Head && downstream.link.ended);
         if stuck {
-            self.close(id, Close::Normal);
+            self.finish_downstream(id);
         }
     }
 
@@ -484,9 +484,9 @@ impl Engine {
             return;
         };
         match downstream.phase {
-            Phase::Idle if downstream.ahead.is_empty() => self.close(id, Close::Normal),
+            Phase::Idle if downstream.ahead.is_empty() => self.finish_downstream(id),
             Phase::Idle => {}
-            Phase::Head => self.close(id, Close::Normal),
+            Phase::Head => self.finish_downstream(id),
             Phase::Exchange => self.request_ended(id),
             Phase::Tunnel => self.tunnel_downstream_ended(id),
             Phase::Flush => {}
@@ -513,7 +513,7 @@ impl Engine {
         match downstream.phase {
             Phase::Idle => {
                 counters.timeouts_idle.add(1);
-                self.linger(id);
+                self.finish_downstream(id);
             }
             Phase::Head => {
                 counters.timeouts_head.add(1);
