@@ -196,10 +196,10 @@ impl Engine {
         let Some(listener) = held.listener(exchange.listener) else {
             return Err(EXHAUSTED);
         };
-        let upgrade_bytes = exchange.upgrading && self.has_ahead(exchange.downstream);
         // C03: an answer that overtakes the request ends both connections. C08: bytes sent for a tunnel
-        // that the origin declined are never parsed.
-        if !exchange.request_complete || exchange.stage != Stage::Sent || upgrade_bytes {
+        // that the origin declined are never parsed, nor are those that may still be on their way.
+        let declined = exchange.upgrade.is_some();
+        if !exchange.request_complete || exchange.stage != Stage::Sent || declined {
             exchange.keep_downstream = false;
         }
         exchange.response_framing = towards_client(exchange);
@@ -406,8 +406,7 @@ impl Engine {
         };
         // C01: what is left of the request is not read as a next one.
         exchange.keep_downstream &= exchange.request_complete;
-        exchange.keep_downstream &=
-            !(exchange.upgrade.is_some() && self.has_ahead(exchange.downstream));
+        exchange.keep_downstream &= exchange.upgrade.is_none(); // C08
         if exchange.record.details.is_empty() {
             exchange.record.details = details;
         }
@@ -492,11 +491,6 @@ impl Engine {
             .of(self.worker)
             .counters
             .count_status(exchange.response.status);
-    }
-
-    fn has_ahead(&self, id: ConnId) -> bool {
-        self.downstream(id)
-            .is_some_and(|downstream| !downstream.ahead.is_empty())
     }
 }
 
