@@ -8,6 +8,7 @@ use penstock_proto::prost_reflect::{DynamicMessage, ReflectMessage, Value};
 use penstock_proto::prost_types;
 
 use super::*;
+use crate::bootstrap::tests::mangled;
 
 /// Named in the file with the only value that is accepted, which is the default.
 const ALWAYS_DEFAULT: &[&str] = &[
@@ -24,6 +25,24 @@ fn text() -> String {
 #[test]
 fn every_field_is_accepted() {
     assert_eq!(report(&mut translator(false), &text()), [""; 0]);
+}
+
+/// Broken copies that can still be read must not break the translation either.
+#[test]
+fn mangled_files_never_panic() {
+    let text = text();
+    let options = LoadOptions {
+        allow_unknown_static_fields: true,
+    };
+    let mut translator = translator(true);
+    let seeds = std::env::var("PENSTOCK_SEEDS")
+        .ok()
+        .and_then(|seeds| seeds.parse().ok());
+    for seed in 0..seeds.unwrap_or(300) {
+        if let Ok(loaded) = load_str("b.yaml", &mangled(&text, seed), &options) {
+            drop(translator.apply(&loaded, &Resolved::new()));
+        }
+    }
 }
 
 #[test]
