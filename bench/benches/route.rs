@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use penstock_core::chance::Chance;
+use penstock_core::config::expression::WholeRegex;
 use penstock_core::config::route::{
     Action, DirectResponse, HeaderChanges, HeaderMatch, PathMatch, Pattern, Route, RouteConfig,
-    RouteMatch, StringMatch, ValueTest, VirtualHost, whole,
+    RouteMatch, StringMatch, ValueTest, VirtualHost,
 };
 use penstock_core::http::{Method, RequestHead};
 use penstock_core::route::{Lookup, RouteTable};
@@ -52,7 +53,7 @@ const KINDS: [Kind; 4] = [
         name: "regex",
         path: |index| {
             let pattern = format!("/service-{index:05}/items/[0-9]+");
-            PathMatch::Regex(whole(&pattern).expect("the pattern is well-formed"))
+            PathMatch::Regex(WholeRegex::parse(&pattern).expect("the pattern is well-formed"))
         },
         header: |_| None,
         target: |index| format!("/service-{index:05}/items/42?page=3"),

@@ -7,6 +7,7 @@
 
 pub mod access_log;
 pub mod cluster;
+pub mod expression;
 pub mod listener;
 pub mod route;
 

@@ -1,5 +1,6 @@
 //! Matchers: texts, regular expressions, shares, header fields, query parameters.
 
+use penstock_core::config::expression::{WholeRegex, anywhere};
 use penstock_core::config::route::{
     Fraction, HeaderMatch, Pattern, QueryMatch, StringMatch, ValueTest,
 };
@@ -12,19 +13,13 @@ use penstock_proto::envoy::r#type::matcher::v3::{
     RegexMatchAndSubstitute, RegexMatcher, StringMatcher,
 };
 use penstock_proto::envoy::r#type::v3::fractional_percent::DenominatorType;
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::Regex;
 
 use super::draft::Draft;
 
-/// Bytes of a compiled expression.
-const REGEX_BYTES_MAX: usize = 1 << 20;
-
-/// Where an expression must match.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Anchor {
-    Whole,
-    Anywhere,
-}
+/// Stands where an expression was refused: it matches nothing.
+const NEVER: &str = r"[^\s\S]";
+const NEVER_IS_RIGHT: &str = "the expression is a constant";
 
 impl Draft<'_> {
     pub(super) fn header_match(&mut self, matcher: &HeaderMatcher) -> HeaderMatch {
@@ -151,8 +146,11 @@ impl Draft<'_> {
     }
 
     /// An expression that must match a whole value.
-    pub(super) fn whole_regex(&mut self, field: &str, matcher: &RegexMatcher) -> Regex {
-        self.field(field, |draft| draft.regex(&matcher.regex, Anchor::Whole))
+    pub(super) fn whole_regex(&mut self, field: &str, matcher: &RegexMatcher) -> WholeRegex {
+        let found = self.field(field, |draft| {
+            draft.regex(&matcher.regex, WholeRegex::parse)
+        });
+        found.unwrap_or_else(|| WholeRegex::parse(NEVER).expect(NEVER_IS_RIGHT))
     }
 
     /// Search and replace; what is wrong with the substitution is found when routes are compiled.
@@ -161,52 +159,36 @@ impl Draft<'_> {
         field: &str,
         rewrite: &RegexMatchAndSubstitute,
     ) -> (Regex, Box<str>) {
-        let pattern = self.field(field, |draft| match &rewrite.pattern {
-            Some(matcher) => draft.field("pattern", |draft| {
-                draft.regex(&matcher.regex, Anchor::Anywhere)
-            }),
+        let found = self.field(field, |draft| match &rewrite.pattern {
+            Some(matcher) => draft.field("pattern", |draft| draft.regex(&matcher.regex, anywhere)),
             None => {
                 draft.error("pattern", "is missing", "write pattern with regex");
-                never()
+                None
             }
         });
+        let pattern = found.unwrap_or_else(|| anywhere(NEVER).expect(NEVER_IS_RIGHT));
         (pattern, rewrite.substitution.as_str().into())
     }
 
-    /// RE2 knows letters and digits of ASCII only, so that form is tried first; classes such as
-    /// `\pL` need the other one.
-    fn regex(&mut self, text: &str, anchor: Anchor) -> Regex {
+    /// What `build` makes of the text; `None` if it was refused.
+    fn regex<T>(
+        &mut self,
+        text: &str,
+        build: impl FnOnce(&str) -> Result<T, regex::Error>,
+    ) -> Option<T> {
         if text.is_empty() {
             self.error("regex", "is missing", "write an expression");
-            return never();
+            return None;
         }
-        // The text by itself first: anchoring must not make sense of `a)|(b`.
-        let built =
-            build(text, false)
-                .or_else(|_| build(text, true))
-                .and_then(|regex| match anchor {
-                    Anchor::Anywhere => Ok(regex),
-                    Anchor::Whole => {
-                        let whole = format!(r"\A(?:{text})\z");
-                        build(&whole, false).or_else(|_| build(&whole, true))
-                    }
-                });
-        built.unwrap_or_else(|error| {
+        let refuse = |error| {
             let reason = match error {
                 regex::Error::CompiledTooBig(_) => "the expression is too large".to_owned(),
                 error => last_line(&error.to_string()),
             };
             self.error("regex", reason, "write an expression in RE2 syntax");
-            never()
-        })
+        };
+        build(text).map_err(refuse).ok()
     }
-}
-
-fn build(text: &str, unicode: bool) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(text)
-        .unicode(unicode)
-        .size_limit(REGEX_BYTES_MAX)
-        .build()
 }
 
 /// The library draws the place on several lines and says the reason on the last one.
@@ -218,24 +200,21 @@ fn last_line(text: &str) -> String {
         .to_owned()
 }
 
-/// Stands where an expression was refused.
-fn never() -> Regex {
-    Regex::new(r"[^\s\S]").expect("the expression is a constant")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_stand_in_matches_nothing() {
-        assert!(!never().is_match(b""));
-        assert!(!never().is_match(b"a"));
+        let (whole, part) = (WholeRegex::parse(NEVER).unwrap(), anywhere(NEVER).unwrap());
+        for value in [&b""[..], b"a", b"\xff"] {
+            assert!(!whole.is_match(value) && !part.is_match(value));
+        }
     }
 
     #[test]
     fn letters_are_ascii_as_in_re2() {
-        let regex = build(r"\A(?:\w+)\z", false).expect("valid");
+        let regex = WholeRegex::parse(r"\w+").expect("valid");
         assert!(regex.is_match(b"abc_1") && !regex.is_match("é".as_bytes()));
     }
 }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::Regex;
 
 use super::ClusterId;
+use super::expression::WholeRegex;
 use crate::format::Format;
-use crate::limits::REGEX_BYTES_MAX;
 use crate::stats::{PerWorker, RouteStats};
 
 /// A route configuration.
@@ -94,23 +94,8 @@ pub enum PathMatch {
     SegmentPrefix(Box<str>),
     /// `path`: the whole path.
     Exact(Box<str>),
-    /// `safe_regex`: the whole path; made by [`whole`].
-    Regex(Regex),
-}
-
-/// Compiles an expression that must match a value as a whole. The route table reads the text of the
-/// result again, so no flag may be set but in that text.
-pub fn whole(pattern: &str) -> Result<Regex, regex::Error> {
-    // What is no expression by itself must not become one by being put in parentheses.
-    part(pattern)?;
-    part(&format!("^(?:{pattern})$"))
-}
-
-/// Compiles an expression that may match anywhere in a value, as rewrites use it.
-pub fn part(pattern: &str) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(pattern)
-        .size_limit(REGEX_BYTES_MAX)
-        .build()
+    /// `safe_regex`: the whole path.
+    Regex(WholeRegex),
 }
 
 /// `HeaderMatcher`.
@@ -171,8 +156,8 @@ pub enum Pattern {
     Suffix(Box<str>),
     /// Contains.
     Contains(Box<str>),
-    /// Matches as a whole; made by [`whole`].
-    Regex(Regex),
+    /// Matches as a whole.
+    Regex(WholeRegex),
 }
 
 /// `FractionalPercent`: `numerator` out of `denominator`.

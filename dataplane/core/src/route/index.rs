@@ -118,7 +118,7 @@ fn place(matcher: &RouteMatch, index: u32, texts: &mut BTreeMap<Vec<u8>, Lists>)
         PathMatch::Prefix(text) | PathMatch::SegmentPrefix(text) | PathMatch::Exact(text) => {
             text.as_bytes().to_vec()
         }
-        PathMatch::Regex(regex) => literal::beginning(regex.as_str()).into_bytes(),
+        PathMatch::Regex(regex) => literal::beginning(regex.pattern()).into_bytes(),
     };
     let text = match (matcher.case_sensitive, &matcher.path) {
         (true, _) | (_, PathMatch::Regex(_)) => text,

@@ -1,9 +1,7 @@
-//! The literal text that every match of an anchored regular expression begins with.
+//! The literal text that every match of a whole expression begins with.
 //!
 //! It only narrows the search, so it may always be shorter than it could be: whatever is not
 //! understood here ends it.
-
-use regex::bytes::Regex;
 
 /// The literal beginning of a pattern; empty if there is none or if it is hard to tell.
 pub(super) fn beginning(pattern: &str) -> String {
@@ -11,28 +9,9 @@ pub(super) fn beginning(pattern: &str) -> String {
     if pattern.contains('|') {
         return String::new();
     }
-    match without_anchor(pattern) {
-        Some(pattern) => leading_literal(pattern),
-        None => String::new(),
-    }
-}
-
-/// Without `^`, or without `^(?:` and `)$` if these belong together: what is between is then a
-/// pattern of its own.
-fn without_anchor(pattern: &str) -> Option<&str> {
-    let pattern = pattern.strip_prefix('^')?;
-    let inside = pattern
-        .strip_prefix("(?:")
-        .and_then(|inside| inside.strip_suffix(")$"));
-    match inside {
-        Some(inside) => Regex::new(inside).is_ok().then_some(inside),
-        None => Some(pattern),
-    }
-}
-
-fn leading_literal(pattern: &str) -> String {
     let mut literal = String::new();
-    let mut characters = pattern.chars();
+    // The whole value must match anyway.
+    let mut characters = pattern.strip_prefix('^').unwrap_or(pattern).chars();
     while let Some(character) = characters.next() {
         match character {
             '*' | '+' | '?' | '{' => {
@@ -41,8 +20,10 @@ fn leading_literal(pattern: &str) -> String {
                 break;
             }
             '\\' => match characters.next() {
+                // These two are the edges of a word.
+                None | Some('<' | '>') => break,
                 Some(escaped) if escaped.is_ascii_punctuation() => literal.push(escaped),
-                _ => break,
+                Some(_) => break,
             },
             '.' | '(' | ')' | '[' | ']' | '}' | '^' | '$' => break,
             plain => literal.push(plain),
@@ -58,22 +39,24 @@ mod tests {
     #[test]
     fn beginnings() {
         for (pattern, expect) in [
-            ("^(?:/api/v[0-9]+/x)$", "/api/v"),
-            ("^(?:/a\\.b\\-c/.*)$", "/a.b-c/"),
-            ("^(?:/ab?c)$", "/a"),
-            ("^(?:/ab*)$", "/a"),
-            ("^(?:/a\\.{2})$", "/a"),
-            ("^(?:/a\\d)$", "/a"),
-            ("^(?:/a(b)c)$", "/a"),
-            ("^(?:/a|/b)$", ""),
-            ("^(?:/a.)?(?:/b)$", ""),
-            ("^(?:/a)?(?:/b)$", ""),
-            ("^(?:(?i)/a)$", ""),
-            ("^(?:(?x) /a)$", ""),
-            ("^(?:/a)$", "/a"),
-            ("^(?:/gr\u{fc}+n)$", "/gr"),
+            ("/api/v[0-9]+/x", "/api/v"),
+            ("/a\\.b\\-c/.*", "/a.b-c/"),
+            ("/ab?c", "/a"),
+            ("/ab*", "/a"),
+            ("/a\\.{2}", "/a"),
+            ("/a\\d", "/a"),
+            ("/a(b)c", "/a"),
+            ("/a|/b", ""),
+            ("(?:/a.)?(?:/b)", ""),
+            ("(?:/a)?(?:/b)", ""),
+            ("(?i)/a", ""),
+            ("(?x) /a", ""),
+            ("/a", "/a"),
+            ("/gr\u{fc}+n", "/gr"),
             ("^/a.*$", "/a"),
-            ("/a", ""),
+            ("^*/a", ""),
+            ("/a\\<b", "/a"),
+            ("/a$", "/a"),
             ("^", ""),
             ("", ""),
         ] {

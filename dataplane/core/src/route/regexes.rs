@@ -65,7 +65,7 @@ fn build(list: &[u32], routes: &[Route], sets: &mut Vec<(RegexSet, Vec<u32>)>) -
 
 fn pattern(route: &Route) -> Option<&str> {
     match &route.matcher.path {
-        PathMatch::Regex(regex) => Some(regex.as_str()),
+        PathMatch::Regex(regex) => Some(regex.anchored()),
         _ => None,
     }
 }

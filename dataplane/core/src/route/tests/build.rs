@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::access_log::{Flags, Record};
+use crate::config::expression::WholeRegex;
 use crate::config::route::*;
 use crate::config::{ClusterId, Snapshot};
 use crate::event::Time;
@@ -83,7 +84,11 @@ pub(super) fn exact(text: &str) -> PathMatch {
 }
 
 pub(super) fn regex(text: &str) -> PathMatch {
-    PathMatch::Regex(whole(text).unwrap())
+    PathMatch::Regex(whole(text))
+}
+
+pub(super) fn whole(text: &str) -> WholeRegex {
+    WholeRegex::parse(text).unwrap()
 }
 
 pub(super) fn header(name: &str, test: ValueTest) -> HeaderMatch {

@@ -1,6 +1,7 @@
 //! Locations.
 
 use super::build::*;
+use crate::config::expression::anywhere;
 use crate::config::route::*;
 use crate::http::RequestHead;
 use crate::route::{HostIndex, RouteRef, RouteTable};
@@ -138,7 +139,7 @@ fn paths() {
         "http://a/new?q"
     );
     let expression = PathRewrite::Regex {
-        pattern: part("^/([a-z]+)/(.*)$").unwrap(),
+        pattern: anywhere("^/([a-z]+)/(.*)$").unwrap(),
         substitution: "/\\2/\\1".into(),
     };
     assert_eq!(
@@ -152,7 +153,7 @@ fn paths() {
 fn no_path_names_another_host() {
     let cut = || Redirect {
         path: RedirectPath::Rewrite(PathRewrite::Regex {
-            pattern: part("^/go/").unwrap(),
+            pattern: anywhere("^/go/").unwrap(),
             substitution: "".into(),
         }),
         ..plain()
