@@ -1,8 +1,9 @@
 //! The control plane as a library; `penstock control` will run it. It is ordinary tokio and tonic,
 //! and never on the request path.
 //!
-//! Empty so far: gateways are configured by file. This is the map of the rooms to come, in the order
-//! in which a change meets them, so that what is written elsewhere meanwhile leaves their place free.
+//! Empty so far: gateways are configured by file. This is the map of the rooms to come, in the
+//! order in which a change meets them, so that what is written elsewhere meanwhile leaves their
+//! place free.
 //!
 //! ```text
 //! sources      where wishes come from: files first, then Gateway API and SMI objects

@@ -10,8 +10,8 @@
 //!   life.rs          signals and wishes, one after the other, until the end
 //! ```
 //!
-//! One thread (the first one) changes things; all others only send it wishes. Nothing here runs on a
-//! data core.
+//! One thread (the first one) changes things; all others only send it wishes. Nothing here runs on
+//! a data core.
 
 mod configuration;
 mod gateway;

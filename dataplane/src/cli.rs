@@ -44,8 +44,8 @@ pub fn main() -> ExitCode {
     let exit = match parsed {
         Ok(cli) => run(cli.command),
         Err(error) => {
-            // Help goes to standard output, mistakes to standard error; if neither is there, the exit
-            // code still says it.
+            // Help goes to standard output, mistakes to standard error; if neither is there, the
+            // exit code still says it.
             let _ = error.print();
             if error.use_stderr() {
                 Exit::Usage

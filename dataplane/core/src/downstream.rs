@@ -209,7 +209,8 @@ impl Engine {
         }
     }
 
-    /// Keeps a copy of bytes that cannot be parsed yet; closes the connection if there is no room left.
+    /// Keeps a copy of bytes that cannot be parsed yet; closes the connection if there is no room
+    /// left.
     pub(crate) fn keep_ahead(&mut self, id: ConnId, bytes: &[u8]) -> bool {
         if bytes.is_empty() {
             return true;
@@ -234,8 +235,8 @@ impl Engine {
         ahead
     }
 
-    /// The first byte of a head is there: the configuration of this moment serves the request, or the
-    /// last one that knew its listener.
+    /// The first byte of a head is there: the configuration of this moment serves the request, or
+    /// the last one that knew its listener.
     fn begin_head(&mut self, id: ConnId) {
         let (now, current) = (self.now, self.generations.current().clone());
         let Some(downstream) = self.downstream_mut(id) else {
@@ -425,7 +426,8 @@ impl Engine {
         self.arm(id, deadline);
     }
 
-    /// Idle connections that `which` names are given up soon; the others learn it with their response.
+    /// Idle connections that `which` names are given up soon; the others learn it with their
+    /// response.
     pub(crate) fn close_idle_downstreams(&mut self, which: impl Fn(&Downstream) -> bool) {
         let idle: Vec<ConnId> = self
             .connections
@@ -447,8 +449,8 @@ impl Engine {
         }
     }
 
-    /// Connections whose listener is gone keep the last configuration that knew it: a request that is
-    /// already on its way is served by that one.
+    /// Connections whose listener is gone keep the last configuration that knew it: a request that
+    /// is already on its way is served by that one.
     pub(crate) fn keep_generation(&mut self, old: &Held, gone: &[ListenerId]) {
         for connection in self.connections.iter_mut() {
             if let Connection::Downstream(downstream) = connection

@@ -53,7 +53,7 @@ pub struct Engine {
     pub(crate) connections: Slab<Connection>,
     pub(crate) exchanges: Slab<ExchangeSlot>,
     /// Finished exchanges, kept for their memory.
-    #[allow(clippy::vec_box)] // they move in and out of slots as boxes
+    #[allow(clippy::vec_box, reason = "they move in and out of slots as boxes")]
     pub(crate) spare: Vec<Box<Exchange>>,
     pub(crate) clusters: Clusters,
     /// Downstreams with bytes of a next request in hand.

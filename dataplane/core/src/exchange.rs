@@ -9,12 +9,12 @@
 //! ```
 //!
 //! The request lane is a loop over [`Stage`]; a stage returns the next one, waits, or stops with a
-//! [`Fault`]. The response lane follows the origin's bytes. Both lanes run at the same time once the
-//! request head has left, so full-duplex bodies need no third state. The exchange ends when the
+//! [`Fault`]. The response lane follows the origin's bytes. Both lanes run at the same time once
+//! the request head has left, so full-duplex bodies need no third state. The exchange ends when the
 //! response is done: whatever is then missing of the request costs both connections.
 //!
-//! While a function works on an exchange it holds the box itself; the slab slot is empty, so nothing
-//! can reach the same exchange twice.
+//! While a function works on an exchange it holds the box itself; the slab slot is empty, so
+//! nothing can reach the same exchange twice.
 
 mod deadlines;
 mod request;
@@ -466,7 +466,8 @@ impl Engine {
         }
     }
 
-    /// The client learns that the response is incomplete: nothing more is sent and the connection goes.
+    /// The client learns that the response is incomplete: nothing more is sent and the connection
+    /// goes.
     fn cut(&mut self, exchange: &mut Exchange) {
         exchange.keep_downstream = false;
         let visible = matches!(
@@ -496,7 +497,8 @@ impl Engine {
         }
     }
 
-    /// The response is done: connections are kept or closed, the record is written, memory goes back.
+    /// The response is done: connections are kept or closed, the record is written, memory goes
+    /// back.
     fn conclude(&mut self, mut exchange: Box<Exchange>) {
         let complete = exchange.request_complete && exchange.stage == Stage::Sent;
         let fate = match complete && exchange.keep_upstream {

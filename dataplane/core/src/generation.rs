@@ -1,8 +1,8 @@
 //! Configuration generations in use on this worker, counted without atomics.
 //!
-//! A downstream takes hold of the current generation with the first byte of a request head and lets go
-//! when the exchange ends. Whoever sent a generation keeps a clone of it, so that letting go of the last one here
-//! never frees a configuration on a data core.
+//! A downstream takes hold of the current generation with the first byte of a request head and lets
+//! go when the exchange ends. Whoever sent a generation keeps a clone of it, so that letting go of
+//! the last one here never frees a configuration on a data core.
 
 use std::rc::Rc;
 use std::sync::Arc;

@@ -29,7 +29,8 @@ pub const TARGET_BYTES_MAX: usize = 8 * 1024;
 /// Bytes of a request line without its CRLF: method, target, version and two spaces.
 pub const REQUEST_LINE_BYTES_MAX: usize =
     METHOD_BYTES_MAX + 1 + TARGET_BYTES_MAX + 1 + b"HTTP/1.1".len();
-/// Names that Connection may list in one head, so that removing them costs a bounded number of steps.
+/// Names that Connection may list in one head, so that removing them costs a bounded number of
+/// steps.
 pub const CONNECTION_NAMES_MAX: usize = 32;
 /// Bytes of trailers (F12).
 pub const TRAILER_BYTES_MAX: usize = 8 * 1024;
@@ -71,8 +72,8 @@ const _: () = assert!(REQUEST_LINE_BYTES_MAX < HEAD_BYTES_MAX);
 const _: () = assert!(HEAD_FIELDS_MAX <= HEAD_FIELDS_CEILING);
 const _: () = assert!(BUFFERS_RESERVED * 4 <= BUFFERS_PER_WORKER);
 
-/// Bytes of one worker's connections that were received and cannot be parsed yet: heads that are not
-/// complete, pipelined requests. Above it such connections are refused.
+/// Bytes of one worker's connections that were received and cannot be parsed yet: heads that are
+/// not complete, pipelined requests. Above it such connections are refused.
 pub const AHEAD_BYTES_PER_WORKER: usize = 32 * 1024 * 1024;
 /// Bytes of access-log lines that wait for the worker to take them at the end of its turn.
 pub const LOG_BYTES_MAX: usize = 1024 * 1024;
@@ -97,7 +98,8 @@ pub const WAITING_PER_WORKER_MAX: usize = 1 << 16;
 const _: () = assert!(IDLE_PER_ENDPOINT_MAX <= IDLE_PER_WORKER_MAX);
 const _: () = assert!(IDLE_PER_WORKER_MAX < CONNECTIONS_PER_WORKER);
 const _: () = assert!(WAITING_PER_WORKER_MAX <= CONNECTIONS_PER_WORKER);
-/// How often the pace of a request body is looked at, and what must have come meanwhile (S04: 240 B/s).
+/// How often the pace of a request body is looked at, and what must have come meanwhile (S04: 240
+/// B/s).
 pub const PACE_INTERVAL: Duration = Duration::from_secs(20);
 /// See [`PACE_INTERVAL`].
 pub const PACE_BYTES_MIN: u64 = 240 * 20;

@@ -1,4 +1,5 @@
-//! What a connection of either side has in common, and the only places that give operations for one.
+//! What a connection of either side has in common, and the only places that give operations for
+//! one.
 
 use crate::buffer::Buffer;
 use crate::downstream::Downstream;
@@ -42,8 +43,8 @@ pub(crate) struct Link {
     pub(crate) alarm: Alarm,
 }
 
-/// What a buffer of `len` bytes counts against a watermark. A buffer is held whole, however few bytes
-/// are in it, so a peer that sends single bytes must not be able to hold them all.
+/// What a buffer of `len` bytes counts against a watermark. A buffer is held whole, however few
+/// bytes are in it, so a peer that sends single bytes must not be able to hold them all.
 pub(crate) fn charge(len: usize) -> u32 {
     len.max(limits::BUFFER_CHARGE_MIN) as u32
 }
@@ -244,6 +245,6 @@ impl Engine {
     }
 }
 
-// An idle connection costs one of these and the driver's slot: together they must stay well below the
-// 512 bytes that are promised.
+// An idle connection costs one of these and the driver's slot: together they must stay well below
+// the 512 bytes that are promised.
 const _: () = assert!(size_of::<Connection>() <= 336);

@@ -1,8 +1,8 @@
 //! May a fault be tried again, and where.
 //!
-//! Only one case is served: a pooled connection that the origin closed just as a request was written to
-//! it. The request is sent once more, on a fresh connection (RFC 9110 section 9.2.2, RFC 9112 section
-//! 9.3.1): only if it is idempotent, has no body, and no byte of a response was seen.
+//! Only one case is served: a pooled connection that the origin closed just as a request was
+//! written to it. The request is sent once more, on a fresh connection (RFC 9110 section 9.2.2, RFC
+//! 9112 section 9.3.1): only if it is idempotent, has no body, and no byte of a response was seen.
 
 use crate::fault::{Cause, Fault, Side};
 use crate::http::Method;

@@ -219,8 +219,10 @@ family! {
             "Bytes moved, by side and direction.";
         bytes_sent: Counter = "penstock_bytes_total{side=\"downstream\",direction=\"response\"}",
             "Bytes moved, by side and direction.";
-        timeouts_head: Counter = "penstock_downstream_timeouts_total{phase=\"head\"}", "Timeouts of clients, by phase.";
-        timeouts_idle: Counter = "penstock_downstream_timeouts_total{phase=\"idle\"}", "Timeouts of clients, by phase.";
+        timeouts_head: Counter = "penstock_downstream_timeouts_total{phase=\"head\"}",
+            "Timeouts of clients, by phase.";
+        timeouts_idle: Counter = "penstock_downstream_timeouts_total{phase=\"idle\"}",
+            "Timeouts of clients, by phase.";
         timeouts_request: Counter = "penstock_downstream_timeouts_total{phase=\"request\"}",
             "Timeouts of clients, by phase.";
         timeouts_stream_idle: Counter = "penstock_downstream_timeouts_total{phase=\"stream_idle\"}",

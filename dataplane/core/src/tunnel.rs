@@ -1,4 +1,5 @@
-//! Bytes both ways after an upgrade: no framing, watermarks in both directions, half closes passed on.
+//! Bytes both ways after an upgrade: no framing, watermarks in both directions, half closes passed
+//! on.
 //!
 //! The exchange stays the owner: its timers run on, and its record is written when both sides have
 //! ended or one of them broke.

@@ -69,8 +69,8 @@ impl Engine {
         }
     }
 
-    /// Opens a connection that the circuit breaker has granted; `None` (and the grant is given back) if
-    /// no slot is left.
+    /// Opens a connection that the circuit breaker has granted; `None` (and the grant is given
+    /// back) if no slot is left.
     pub(crate) fn connect(
         &mut self,
         exchange: &Exchange,

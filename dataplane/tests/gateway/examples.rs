@@ -119,7 +119,8 @@ fn websocket() {
         let upgrade = |path: &str| {
             let mut stream = connect(example.gateway.address);
             let head = format!(
-                "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+                "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n\
+                 Upgrade: websocket\r\n\r\n"
             );
             stream.write_all(head.as_bytes()).unwrap();
             stream

@@ -12,7 +12,8 @@ use crate::wire::{connect, get, metric};
 use perf_lab::load::{Load, Report, Running};
 use perf_lab::origin::{Behaviour, Origin};
 
-/// Requests that must have been answered before something is done to the gateway, and again after it.
+/// Requests that must have been answered before something is done to the gateway, and again after
+/// it.
 const ENOUGH: u64 = 500;
 
 #[test]

@@ -1,5 +1,5 @@
-//! The attack table over real sockets: raw bytes in; status, close, and the bytes that the origin saw
-//! out. One run per driver; the rows stand in the core's `testdata/http_safety.cases`.
+//! The attack table over real sockets: raw bytes in; status, close, and the bytes that the origin
+//! saw out. One run per driver; the rows stand in the core's `testdata/http_safety.cases`.
 
 #[path = "../../core/testdata/cases.rs"]
 mod cases;

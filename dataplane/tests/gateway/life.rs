@@ -9,7 +9,8 @@ use crate::wire::{connect, get};
 
 fn text(origin: std::net::SocketAddr, says: &str) -> String {
     let direct = format!(
-        "- match: {{ path: /says }}\n  direct_response: {{ status: 200, body: {{ inline_string: {says} }} }}\n{ALL}"
+        "- match: {{ path: /says }}\n  direct_response: \
+         {{ status: 200, body: {{ inline_string: {says} }} }}\n{ALL}"
     );
     configuration(origin, "", &direct)
 }

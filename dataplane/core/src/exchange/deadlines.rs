@@ -64,7 +64,8 @@ impl Engine {
         });
     }
 
-    /// S04: a body that trickles in slower than the minimum, without us holding it back, is given up.
+    /// S04: a body that trickles in slower than the minimum, without us holding it back, is given
+    /// up.
     fn look_at_pace(&self, exchange: &mut Exchange) -> Result<(), Fault> {
         if exchange.pace_deadline > self.now.time {
             return Ok(());

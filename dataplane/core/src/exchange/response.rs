@@ -112,8 +112,8 @@ impl Engine {
         Ok(())
     }
 
-    /// An interim response is passed on to clients that know them; a 100 only if it was asked for and
-    /// not answered by us (R07).
+    /// An interim response is passed on to clients that know them; a 100 only if it was asked for
+    /// and not answered by us (R07).
     fn interim_head(&mut self, exchange: &mut Exchange) -> Result<(), Fault> {
         exchange.scanner = HeadScanner::response();
         exchange.interim += 1;
@@ -196,8 +196,9 @@ impl Engine {
         let Some(listener) = held.listener(exchange.listener) else {
             return Err(EXHAUSTED);
         };
-        // C03: an answer that overtakes the request ends both connections. C08: bytes sent for a tunnel
-        // that the origin declined are never parsed, nor are those that may still be on their way.
+        // C03: an answer that overtakes the request ends both connections. C08: bytes sent for a
+        // tunnel that the origin declined are never parsed, nor are those that may still be on
+        // their way.
         let declined = exchange.upgrade.is_some();
         if !exchange.request_complete || exchange.stage != Stage::Sent || declined {
             exchange.keep_downstream = false;
@@ -292,8 +293,8 @@ impl Engine {
         Ok(Some(buffer))
     }
 
-    /// Ends the response if its body is complete; otherwise holds the origin back while the client is
-    /// slow.
+    /// Ends the response if its body is complete; otherwise holds the origin back while the client
+    /// is slow.
     fn after_body(&mut self, exchange: &mut Exchange) -> Result<(), Fault> {
         if !exchange.response_body.is_finished() {
             if let Some(upstream) = exchange.upstream {

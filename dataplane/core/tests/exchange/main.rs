@@ -258,7 +258,8 @@ fn an_upgrade_becomes_a_tunnel() {
     );
     world.origin_sends(
         origin,
-        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nfirst",
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n\
+         first",
     );
     let response = world.sent_to(client);
     assert!(response.starts_with("HTTP/1.1 101 "), "{response}");
