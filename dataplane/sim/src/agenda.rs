@@ -1,5 +1,5 @@
-//! Virtual time: what happens next, and when. Two things due at the same instant happen in the order in
-//! which they were planned, so a run has exactly one order.
+//! Virtual time: what happens next, and when. Two things due at the same instant happen in the
+//! order in which they were planned, so a run has exactly one order.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;

@@ -1,5 +1,6 @@
-//! A client that keeps the protocol: sends its requests one after the other or pipelined, reads strictly,
-//! and comes back with what was not served when the machine closes a connection as it may.
+//! A client that keeps the protocol: sends its requests one after the other or pipelined, reads
+//! strictly, and comes back with what was not served when the machine closes a connection as it
+//! may.
 
 use std::collections::VecDeque;
 
@@ -312,7 +313,7 @@ impl Client {
 
     fn read(&mut self, net: &mut Net, ledger: &mut Ledger) {
         while let Some(conn) = self.conn.as_mut().filter(|conn| !conn.deaf) {
-            match conn.reader.next() {
+            match conn.reader.poll_part() {
                 Ok(None) => return,
                 Ok(Some(Part::Head(head))) => self.head(net, ledger, &head),
                 Ok(Some(Part::Data(bytes))) => self.data(net, ledger, &bytes),
@@ -528,7 +529,8 @@ impl Client {
         let Some(conn) = &mut self.conn else { return };
         while let Some(flying) = conn.outstanding.pop_back() {
             if ledger.entry(flying.id).deliveries.is_empty() {
-                // In a storm the request may have left the machine just before the connection closed.
+                // In a storm the request may have left the machine just before the connection
+                // closed.
                 ledger.entry_mut(flying.id).repeated = ledger.tolerance.errors && !conn.will_close;
                 self.waiting.push_front(flying.id);
                 continue;

@@ -47,7 +47,8 @@ impl Dice {
         choices[self.0.below(choices.len() as u64) as usize]
     }
 
-    /// A size up to `high` that is small more often than large: every order of magnitude is equally likely.
+    /// A size up to `high` that is small more often than large: every order of magnitude is equally
+    /// likely.
     pub fn skewed(&mut self, high: u64) -> u64 {
         let digits = u64::from(64 - high.leading_zeros());
         let digit = self.below(digits + 1);

@@ -1,8 +1,9 @@
-//! The driver of the simulator: carries operations out, makes events of what happens, and audits both.
+//! The driver of the simulator: carries operations out, makes events of what happens, and audits
+//! both.
 //!
-//! It obeys the contract of `penstock_core::event` and uses all the freedom that the contract leaves: bytes
-//! taken before `ReceiveOff` still arrive, `Sent` comes late, stray events arrive between `Close` and
-//! `Closed`. An operation that the contract forbids is a violation.
+//! It obeys the contract of `penstock_core::event` and uses all the freedom that the contract
+//! leaves: bytes taken before `ReceiveOff` still arrive, `Sent` comes late, stray events arrive
+//! between `Close` and `Closed`. An operation that the contract forbids is a violation.
 
 use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
@@ -115,9 +116,7 @@ impl Driver {
 
     /// `Op::Adopt`.
     pub fn adopt(&mut self, net: &mut Net, incoming: u32, id: ConnId) -> Option<LinkId> {
-        let Some(link) = self.answer_incoming(net, incoming) else {
-            return None;
-        };
+        let link = self.answer_incoming(net, incoming)?;
         if self.insert(net, id, Some(link), Phase::Open) {
             net.link_mut(link).conn = Some(id);
         }
@@ -466,13 +465,14 @@ impl Conn {
             let (conn, fault) = (self.id, IoFault::Reset);
             net.agenda
                 .at(at, Action::Event(Event::Failed { conn, fault }));
-        } else if fin && !self.end_told && drained && !self.failed {
-            if self.receive_on || habits.end_while_off {
-                self.end_told = true;
-                let at = self.receive_at(net, habits.delay);
-                net.agenda
-                    .at(at, Action::Event(Event::End { conn: self.id }));
-            }
+            return;
+        }
+        let told = self.receive_on || habits.end_while_off;
+        if fin && told && !self.end_told && drained && !self.failed {
+            self.end_told = true;
+            let at = self.receive_at(net, habits.delay);
+            net.agenda
+                .at(at, Action::Event(Event::End { conn: self.id }));
         }
     }
 

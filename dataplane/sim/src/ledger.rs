@@ -1,7 +1,7 @@
 //! The oracle: what became of every request, and what may have become of it.
 //!
-//! A request is known by its id on both sides of the machine. The ledger says at once when something
-//! arrives that cannot be right; what must still arrive is checked when the run is over.
+//! A request is known by its id on both sides of the machine. The ledger says at once when
+//! something arrives that cannot be right; what must still arrive is checked when the run is over.
 
 use crate::message::reader::Head;
 use crate::message::{FieldPair, Framing, RequestId, RequestPlan};

@@ -1,12 +1,13 @@
 //! A seeded world around the core: network, clients, origins, faults, oracle, replay by seed.
 //!
 //! One seed is one world: who comes and what they say, how the network cuts and delays bytes, which
-//! accidents happen, when the configuration changes and when the machine drains. The same seed gives the
-//! same bytes. The core under test is the real one; everything around it, the HTTP reader included, is
-//! the simulator's own, so that no mistake is made twice.
+//! accidents happen, when the configuration changes and when the machine drains. The same seed
+//! gives the same bytes. The core under test is the real one; everything around it, the HTTP reader
+//! included, is the simulator's own, so that no mistake is made twice.
 //!
 //! ```text
-//! seed ─► scenario ─► world { agenda, net, driver ⇄ machine, clients, vandals, origins } ─► ledger ─► report
+//! seed ─► scenario ─► world { agenda, net, driver ⇄ machine, clients, vandals, origins }
+//!                       └─► ledger ─► report
 //! ```
 
 #![forbid(unsafe_code)]
@@ -40,7 +41,8 @@ pub use scenario::Scenario;
 pub use trace::Keep;
 pub use world::{Report, World};
 
-/// Runs the world of a seed around a real engine. A panic of the engine is a violation like any other.
+/// Runs the world of a seed around a real engine. A panic of the engine is a violation like any
+/// other.
 pub fn run(seed: u64, keep: Keep) -> Report {
     run_with(seed, keep, |engine| engine)
 }

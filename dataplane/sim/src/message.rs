@@ -1,7 +1,7 @@
 //! What will be said: the plan of every request and its response, and the bytes of both.
 //!
-//! A plan is made before the run, so whoever receives a message knows what it must be, byte for byte.
-//! Every head carries `x-sim-id`; every body is the pattern of that id.
+//! A plan is made before the run, so whoever receives a message knows what it must be, byte for
+//! byte. Every head carries `x-sim-id`; every body is the pattern of that id.
 
 pub mod reader;
 mod render;

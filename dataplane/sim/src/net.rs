@@ -1,9 +1,10 @@
 //! The network: links of two pipes each, with the habits of a bad TCP connection.
 //!
-//! A link joins the machine (near) and an actor of the world (far). Bytes travel in packets of random size
-//! and delay, never out of order; windows are bounded, so a side that does not read stops the other. A
-//! close with unread bytes resets, bytes that reach a closed side reset, and a reset may take unread
-//! bytes with it: answers are lost here exactly where a real kernel loses them.
+//! A link joins the machine (near) and an actor of the world (far). Bytes travel in packets of
+//! random size and delay, never out of order; windows are bounded, so a side that does not read
+//! stops the other. A close with unread bytes resets, bytes that reach a closed side reset, and a
+//! reset may take unread bytes with it: answers are lost here exactly where a real kernel loses
+//! them.
 
 mod pipe;
 

@@ -101,8 +101,8 @@ impl OriginConn {
         }
     }
 
-    /// Closes an idle connection. A reset might take the last answer with it, so it waits until that
-    /// one has arrived.
+    /// Closes an idle connection. A reset might take the last answer with it, so it waits until
+    /// that one has arrived.
     fn leave_idle(&mut self, net: &mut Net, ledger: &mut Ledger) {
         let answered = self
             .last
@@ -131,7 +131,7 @@ impl OriginConn {
 
     fn read(&mut self, net: &mut Net, ledger: &mut Ledger) {
         while !self.gone && net.trace.first_violation().is_none() {
-            let part = match self.reader.next() {
+            let part = match self.reader.poll_part() {
                 Ok(Some(part)) => part,
                 Ok(None) => return,
                 Err(problem) => {

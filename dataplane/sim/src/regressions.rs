@@ -25,7 +25,7 @@ pub const REGRESSIONS: &[Regression] = &[
     },
     Regression {
         seed: 1738,
-        reason: "a request on a connection of a removed listener was reset, and the answer before it",
+        reason: "a request after its listener was removed was reset, and the answer before it",
     },
     Regression {
         seed: 168,

@@ -1,8 +1,8 @@
 //! A seed becomes a world: who comes, what they say, what the network is like, what goes wrong.
 //!
-//! Every feature is switched on or off per seed, so that runs differ in kind and not only in numbers.
-//! Three weathers: in `Calm` everything must succeed; `Accidents` excuses single exchanges; `Storm`
-//! excuses any of them, but never a wrong byte, a second answer or a leak.
+//! Every feature is switched on or off per seed, so that runs differ in kind and not only in
+//! numbers. Three weathers: in `Calm` everything must succeed; `Accidents` excuses single
+//! exchanges; `Storm` excuses any of them, but never a wrong byte, a second answer or a leak.
 
 mod messages;
 

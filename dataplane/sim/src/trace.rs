@@ -1,5 +1,5 @@
-//! The record of a run: a digest of everything that happened, the first violation, and on demand the
-//! lines that a person reads. Two runs of one seed must give the same digest.
+//! The record of a run: a digest of everything that happened, the first violation, and on demand
+//! the lines that a person reads. Two runs of one seed must give the same digest.
 
 use penstock_core::event::Time;
 

@@ -1,8 +1,8 @@
 //! The world: virtual time, and everything that acts in it around one machine.
 //!
-//! A turn is what a worker does: events in, the timeout if it is due, operations out until there are
-//! none. Between turns the world acts. The run is over when nothing is planned any more; then the books
-//! are checked.
+//! A turn is what a worker does: events in, the timeout if it is due, operations out until there
+//! are none. Between turns the world acts. The run is over when nothing is planned any more; then
+//! the books are checked.
 
 mod audit;
 

@@ -1,5 +1,5 @@
-//! Is the oracle awake? An engine is sabotaged in ways that a real mistake could have, and the simulator
-//! must notice each of them within a few seeds.
+//! Is the oracle awake? An engine is sabotaged in ways that a real mistake could have, and the
+//! simulator must notice each of them within a few seeds.
 
 use penstock_core::buffer::{Buffer, BufferPool};
 use penstock_core::engine::Engine;

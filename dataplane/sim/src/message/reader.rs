@@ -1,5 +1,5 @@
-//! The simulator's own HTTP/1 reader: slow, strict, and sharing nothing with the core's. What the machine
-//! sends must satisfy it to the byte.
+//! The simulator's own HTTP/1 reader: slow, strict, and sharing nothing with the core's. What the
+//! machine sends must satisfy it to the byte.
 
 use super::{FieldPair, Framing};
 
@@ -66,7 +66,7 @@ impl Reader {
     }
 
     /// The next piece, `None` if bytes are missing, or what is wrong.
-    pub fn next(&mut self) -> Result<Option<Part>, String> {
+    pub fn poll_part(&mut self) -> Result<Option<Part>, String> {
         loop {
             match self.stage {
                 Stage::Head => return self.head(),
@@ -173,7 +173,8 @@ impl Reader {
         }
     }
 
-    /// Lines up to an empty one, which is consumed; `None` (and nothing consumed) if it is not there yet.
+    /// Lines up to an empty one, which is consumed; `None` (and nothing consumed) if it is not
+    /// there yet.
     fn block(&mut self) -> Result<Option<Vec<String>>, String> {
         let start = self.at;
         let mut lines = Vec::new();
@@ -315,7 +316,7 @@ mod tests {
         let mut body = Vec::new();
         for byte in bytes.chunks(1) {
             reader.push(byte);
-            while let Some(part) = reader.next()? {
+            while let Some(part) = reader.poll_part()? {
                 match part {
                     Part::Head(_) => reader.frame(framing, length),
                     Part::Data(data) => body.extend(data),
