@@ -257,8 +257,9 @@ impl EpollDriver {
         let Some(connection) = self.connections.find(conn) else {
             return;
         };
+        // Whoever waits for buffers may hold many: that it is gone must not wait with it.
         if edge.failed()
-            && !connection.receives()
+            && (!connection.receives() || connection.is(Is::STARVED))
             && !connection.is(Is::FAILED)
             && let Some(fault) = pending_fault(connection)
         {
@@ -330,12 +331,10 @@ impl EpollDriver {
             return None;
         }
         if pool.available() <= reserve(pool) {
-            self.starve(conn);
-            return None;
+            return self.starve(conn);
         }
         let Some(mut buffer) = pool.take() else {
-            self.starve(conn);
-            return None;
+            return self.starve(conn);
         };
         let room = buffer.receivable();
         match socket::recv(connection.fd.as_fd(), buffer.spare_mut()) {
@@ -391,16 +390,32 @@ impl EpollDriver {
         Some(Event::Failed { conn, fault })
     }
 
-    fn starve(&mut self, conn: ConnId) {
+    /// Queues a connection for buffers. A fault that waits for the bytes before it is told at once: the
+    /// buffers may be those that the broken connection holds.
+    fn starve(&mut self, conn: ConnId) -> Option<Event> {
         self.setup.counters().buffers_exhausted.add(1);
-        self.starved.push_back(conn);
         self.finish_entry();
+        let connection = self.connections.find(conn)?;
+        let fault = connection
+            .fault
+            .or_else(|| pending_fault(connection).filter(|_| connection.is(Is::END_SEEN)));
+        if let Some(fault) = fault {
+            connection.clear(Is::QUEUED);
+            connection.set(Is::FAILED);
+            return Some(Event::Failed { conn, fault });
+        }
+        connection.set(Is::STARVED);
+        self.starved.push_back(conn);
+        None
     }
 
     /// Lets starved connections try again, as many as there are buffers for.
     fn feed(&mut self, pool: &BufferPool) {
         let buffers = pool.available().saturating_sub(reserve(pool));
         for conn in self.starved.drain(..buffers.min(self.starved.len())) {
+            if let Some(connection) = self.connections.find(conn) {
+                connection.clear(Is::STARVED);
+            }
             self.ready.push_back(Ready::Connection(conn));
         }
     }
@@ -505,7 +520,8 @@ impl EpollDriver {
             return;
         };
         connection.fault = Some(fault);
-        if connection.receives() && errors::leaves_bytes(fault) {
+        let receives = connection.receives() && !connection.is(Is::STARVED);
+        if receives && errors::leaves_bytes(fault) {
             connection.set(Is::READABLE | Is::END_SEEN);
             queue_ready(connection, conn, &mut self.ready);
         } else if !connection.is(Is::FAILED) {

@@ -140,7 +140,7 @@ impl Driver for UringDriver {
         self.count();
         let until = until.min(self.resume);
         let timeout = (until != Time::NEVER).then(|| Duration::from_nanos(until.since(now)));
-        let want = u32::from(self.immediate.is_empty());
+        let want = u32::from(self.immediate.is_empty() && !self.can_feed(pool));
         self.ring.enter(want, timeout)
     }
 
@@ -232,7 +232,8 @@ impl UringDriver {
             return self.finish_close(conn);
         }
         // While a receive is wanted, it tells, after the bytes that came before.
-        let told = connection.is(Is::FAILED) || connection.receives();
+        let tells = connection.receives() && !connection.is(Is::STARVED);
+        let told = connection.is(Is::FAILED) || tells;
         if told || !completion.result.is_ok_and(uring::is_error) {
             return None;
         }

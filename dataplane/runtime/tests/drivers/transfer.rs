@@ -43,6 +43,8 @@ on_both_drivers! {
     many_segments_of_few_bytes
     hang_up_is_told_while_receive_is_off
     a_flood_starves_nobody
+    a_reset_frees_what_a_flood_held
+    all_who_starved_are_fed
     drain_takes_the_backlog
     listener_moves_to_another_port
 }
@@ -287,6 +289,48 @@ fn a_flood_starves_nobody(driver: Preference) {
         flood.shutdown(Shutdown::Both).unwrap();
     });
     drop(flood);
+    world.settle();
+    world.end();
+}
+
+/// A client that sends without reading until its echo holds all buffers.
+fn flood(world: &World) -> TcpStream {
+    let client = world.client();
+    client.set_nonblocking(true).unwrap();
+    let mut refusals = 0;
+    while refusals < 1000 {
+        refusals = match (&client).write(&[0; 64 * 1024]) {
+            Ok(_) => 0,
+            Err(_) => refusals + 1,
+        };
+        thread::yield_now();
+    }
+    client
+}
+
+fn a_reset_frees_what_a_flood_held(driver: Preference) {
+    let world = start(driver, 1, Duty::Echo, 8);
+    let client = flood(&world);
+    fastpath_sys::socket::reset_on_close(client.as_fd()).unwrap();
+    drop(client);
+    world.settle();
+    world.end();
+}
+
+fn all_who_starved_are_fed(driver: Preference) {
+    let world = start(driver, 1, Duty::Echo, 8);
+    let flood = flood(&world);
+    let mut clients: Vec<TcpStream> = (0..200).map(|_| world.client()).collect();
+    until(|| world.tally.open.load(SeqCst) == 201);
+    fastpath_sys::socket::reset_on_close(flood.as_fd()).unwrap();
+    drop(flood);
+    until(|| world.tally.open.load(SeqCst) == 200);
+    // The buffers are back and nothing else happens: the last in the line is heard all the same.
+    for client in clients.iter_mut().rev() {
+        client.write_all(b"ping").unwrap();
+        client.read_exact(&mut [0; 4]).unwrap();
+    }
+    drop(clients);
     world.settle();
     world.end();
 }

@@ -34,6 +34,8 @@ impl Is {
     pub(super) const ENDED: u16 = 1 << 10;
     /// The core was told that it is broken.
     pub(super) const FAILED: u16 = 1 << 11;
+    /// Waits for buffers.
+    pub(super) const STARVED: u16 = 1 << 12;
 }
 
 /// One connection.

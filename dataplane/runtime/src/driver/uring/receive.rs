@@ -42,6 +42,8 @@ impl UringDriver {
         };
         match (connection.receives(), connection.receive) {
             (true, None) if !connection.is(Is::STARVED) => self.arm_receive(conn),
+            // Whoever waits for buffers may hold many: that it is gone must not wait with it.
+            (true, None) => self.watch_hang_up(conn),
             (false, Some(flight)) if connection.must_stop() => {
                 connection.set(Is::RECEIVE_CANCELLED);
                 self.ring.cancel(flight);
@@ -54,7 +56,9 @@ impl UringDriver {
     fn arm_receive(&mut self, conn: ConnId) {
         let stocked = self.caps.has(Feature::BufferRing);
         if stocked && self.ring.stocked() == 0 {
-            return self.starve(conn);
+            let failed = self.starve(conn);
+            self.immediate.extend(failed);
+            return self.watch_hang_up(conn);
         }
         let Some(connection) = self.connections.find(conn) else {
             return;
@@ -137,8 +141,7 @@ impl UringDriver {
         match (result, connection.fault) {
             (Err(errno::ENOBUFS), _) => {
                 self.setup.counters().buffers_exhausted.add(1);
-                self.starve(conn);
-                return None;
+                return self.starve(conn);
             }
             (Err(errno::EAGAIN | errno::EINTR), _) => return None,
             (Err(errno::ECANCELED), None) => return None,
@@ -193,14 +196,19 @@ impl UringDriver {
         }
     }
 
-    fn starve(&mut self, conn: ConnId) {
-        let Some(connection) = self.connections.find(conn) else {
-            return;
-        };
+    /// Queues a connection for buffers. A fault that waits for the bytes before it is told at once: the
+    /// buffers may be those that the broken connection holds.
+    fn starve(&mut self, conn: ConnId) -> Option<Event> {
+        let connection = self.connections.find(conn)?;
+        if let Some(fault) = connection.fault {
+            connection.set(Is::FAILED);
+            return Some(Event::Failed { conn, fault });
+        }
         if !connection.is(Is::STARVED) {
             connection.set(Is::STARVED);
             self.starved.push_back(conn);
         }
+        None
     }
 
     /// Fills the kernel's stock from the pool, but leaves the machine its share.
@@ -214,12 +222,22 @@ impl UringDriver {
         }
     }
 
-    /// Lets starved connections try again, as many as there are buffers for.
-    pub(super) fn feed(&mut self, pool: &BufferPool) {
-        let buffers = match self.caps.has(Feature::BufferRing) {
+    /// True if more of the starved could try again: those that were fed may not need their buffers.
+    pub(super) fn can_feed(&self, pool: &BufferPool) -> bool {
+        !self.starved.is_empty() && self.fodder(pool) > 0
+    }
+
+    /// Buffers there are for the starved.
+    fn fodder(&self, pool: &BufferPool) -> usize {
+        match self.caps.has(Feature::BufferRing) {
             true => self.ring.stocked(),
             false => pool.available().saturating_sub(reserve(pool)),
-        };
+        }
+    }
+
+    /// Lets starved connections try again, as many as there are buffers for.
+    pub(super) fn feed(&mut self, pool: &BufferPool) {
+        let buffers = self.fodder(pool);
         for conn in self.starved.drain(..buffers.min(self.starved.len())) {
             if let Some(connection) = self.connections.find(conn) {
                 connection.clear(Is::STARVED);

@@ -108,7 +108,8 @@ impl UringDriver {
     fn send_failed(&mut self, conn: ConnId, fault: IoFault) -> Option<Event> {
         let connection = self.connections.find(conn)?;
         connection.fault = Some(fault);
-        if connection.is(Is::FAILED) || connection.receives() && errors::leaves_bytes(fault) {
+        let receives = connection.receives() && !connection.is(Is::STARVED);
+        if connection.is(Is::FAILED) || receives && errors::leaves_bytes(fault) {
             // The core knows, or hears of it when the receive ends, after the bytes that still
             // wait.
             return None;
