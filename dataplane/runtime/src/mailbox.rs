@@ -36,7 +36,7 @@ pub enum Command {
 }
 
 /// Names a command sent to all workers, to wait for.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct Ticket(pub u64);
 
 /// How far every worker is.

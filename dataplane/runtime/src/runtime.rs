@@ -75,6 +75,7 @@ pub struct Runtime {
 }
 
 /// What sending needs; behind one lock, so that all workers get commands in the same order.
+#[derive(Default)]
 struct Desk {
     mailboxes: Vec<Mailbox>,
     last: Ticket,
@@ -98,51 +99,87 @@ impl Runtime {
         F: Fn(WorkerIndex) -> M + Send + Sync + 'static,
     {
         let choice = driver::choose(options.driver, &options.uring).map_err(StartError::Driver)?;
-        let workers = options.placement.workers();
-        let progress = Arc::new(Progress::new(workers));
         let make_machine = Arc::new(make_machine);
-        let (report, reports) = mpsc::channel();
-        let mut threads = Vec::with_capacity(workers);
-        let mut mailboxes = Vec::with_capacity(workers);
-        for index in (0..workers).map(|index| WorkerIndex(index as u16)) {
-            let (mailbox, inbox) = mailbox::mailbox(index, Arc::clone(&progress))
-                .map_err(|cause| StartError::Worker { index, cause })?;
-            let seat = Seat {
-                index,
-                inbox,
-                choice: choice.clone(),
-                options: options.clone(),
-                report: report.clone(),
-            };
-            let make_machine = Arc::clone(&make_machine);
-            let thread = thread::Builder::new()
-                .name(format!("penstock-w{}", index.0))
-                .spawn(move || seat.work(&*make_machine))
-                .map_err(|cause| StartError::Worker { index, cause })?;
-            threads.push(thread);
-            mailboxes.push(mailbox);
-        }
-        drop(report);
-        let desk = Mutex::new(Desk {
-            mailboxes,
-            last: Ticket(0),
-            archive: Vec::new(),
-        });
-        let runtime = Runtime {
-            choice,
-            placement: options.placement,
-            progress,
-            threads,
-            desk,
-        };
-        for _ in 0..workers {
-            if let Ok((index, Err(cause))) = reports.recv() {
-                runtime.stop();
-                return Err(StartError::Worker { index, cause });
+        let runtime = match (
+            Self::launch(&options, choice, &make_machine),
+            options.driver,
+        ) {
+            (Err(StartError::Ring { cause, .. }), Preference::Auto) => {
+                // The self-test's small ring could be made, those of the workers could not.
+                let reason = format!("io_uring rings cannot be made: {cause}");
+                Self::launch(&options, Choice::Epoll { reason }, &make_machine)?
             }
-        }
+            (launched, _) => launched?,
+        };
         runtime.apply(snapshot, groups);
         Ok(runtime)
+    }
+
+    /// Starts all workers on one driver; if one cannot start, none stays.
+    fn launch<M, F>(
+        options: &Options,
+        choice: Choice,
+        make_machine: &Arc<F>,
+    ) -> Result<Runtime, StartError>
+    where
+        M: Machine + 'static,
+        F: Fn(WorkerIndex) -> M + Send + Sync + 'static,
+    {
+        let workers = options.placement.workers();
+        let (report, reports) = mpsc::channel();
+        let mut runtime = Runtime {
+            choice,
+            placement: options.placement.clone(),
+            progress: Arc::new(Progress::new(workers)),
+            threads: Vec::with_capacity(workers),
+            desk: Mutex::default(),
+        };
+        let mut outcome = Ok(());
+        for index in (0..workers).map(|index| WorkerIndex(index as u16)) {
+            let seated = runtime.seat(index, options, &report, make_machine);
+            outcome = outcome.and(seated.map_err(|cause| StartError::Worker { index, cause }));
+        }
+        // Every thread reports once; those that could not be made do not.
+        drop(report);
+        for answer in reports {
+            outcome = outcome.and(answer);
+        }
+        match outcome {
+            Ok(()) => Ok(runtime),
+            Err(error) => {
+                runtime.stop();
+                Err(error)
+            }
+        }
+    }
+
+    /// Starts the thread of one worker.
+    fn seat<M, F>(
+        &mut self,
+        index: WorkerIndex,
+        options: &Options,
+        report: &Sender<Result<(), StartError>>,
+        make_machine: &Arc<F>,
+    ) -> io::Result<()>
+    where
+        M: Machine + 'static,
+        F: Fn(WorkerIndex) -> M + Send + Sync + 'static,
+    {
+        let (mailbox, inbox) = mailbox::mailbox(index, Arc::clone(&self.progress))?;
+        let seat = Seat {
+            index,
+            inbox,
+            choice: self.choice.clone(),
+            options: options.clone(),
+            report: report.clone(),
+        };
+        let make_machine = Arc::clone(make_machine);
+        let thread = thread::Builder::new()
+            .name(format!("penstock-w{}", index.0))
+            .spawn(move || seat.work(&*make_machine))?;
+        self.threads.push(thread);
+        self.desk().mailboxes.push(mailbox);
+        Ok(())
     }
 
     /// The driver that all workers use.
@@ -250,7 +287,7 @@ struct Seat {
     inbox: Inbox,
     choice: Choice,
     options: Options,
-    report: Sender<(WorkerIndex, io::Result<()>)>,
+    report: Sender<Result<(), StartError>>,
 }
 
 impl Seat {
@@ -271,8 +308,9 @@ impl Seat {
     ) -> io::Result<()> {
         if self.options.placement.pinned {
             let cpu = self.options.placement.cpus[self.index.0 as usize];
-            if let Err(error) = affinity::pin_thread(cpu) {
-                return self.give_up(error);
+            if let Err(cause) = affinity::pin_thread(cpu) {
+                let index = self.index;
+                return self.give_up(StartError::Worker { index, cause });
             }
         }
         let setup = Setup {
@@ -280,15 +318,16 @@ impl Seat {
             bell: Arc::clone(self.inbox.bell()),
             stats: Arc::clone(&self.options.stats),
         };
+        let index = self.index;
         // The one place where the driver's type is decided.
         match &self.choice {
             Choice::Uring(caps) => match UringDriver::new(setup, caps) {
                 Ok(driver) => self.run_on(driver, make_machine),
-                Err(error) => self.give_up(error),
+                Err(cause) => self.give_up(StartError::Ring { index, cause }),
             },
             Choice::Epoll { .. } => match EpollDriver::new(setup) {
                 Ok(driver) => self.run_on(driver, make_machine),
-                Err(error) => self.give_up(error),
+                Err(cause) => self.give_up(StartError::Worker { index, cause }),
             },
         }
     }
@@ -308,13 +347,15 @@ impl Seat {
             log,
             stats: self.options.stats,
         };
-        let _ = self.report.send((self.index, Ok(())));
+        let _ = self.report.send(Ok(()));
+        // Whoever starts us waits until nobody can report any more.
+        drop(self.report);
         worker.run()
     }
 
     /// Could not start: whoever starts us hears why, and no process is ended.
-    fn give_up(&self, error: io::Error) -> io::Result<()> {
-        let _ = self.report.send((self.index, Err(error)));
+    fn give_up(&self, error: StartError) -> io::Result<()> {
+        let _ = self.report.send(Err(error));
         Ok(())
     }
 }
@@ -345,6 +386,13 @@ impl Error for Late {}
 pub enum StartError {
     /// The driver that was asked for does not work here; the text says why and what to do.
     Driver(String),
+    /// The io_uring of a worker could not be made, although the self-test passed: short of memory.
+    Ring {
+        /// Which worker.
+        index: WorkerIndex,
+        /// Why.
+        cause: io::Error,
+    },
     /// A thread or its driver could not be made.
     Worker {
         /// Which.
@@ -358,6 +406,11 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StartError::Driver(why) => f.write_str(why),
+            StartError::Ring { index, .. } => write!(
+                f,
+                "worker {} cannot make its io_uring; free memory, or choose another driver",
+                index.0
+            ),
             StartError::Worker { index, .. } => write!(f, "worker {} cannot start", index.0),
         }
     }
@@ -367,7 +420,7 @@ impl Error for StartError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             StartError::Driver(_) => None,
-            StartError::Worker { cause, .. } => Some(cause),
+            StartError::Ring { cause, .. } | StartError::Worker { cause, .. } => Some(cause),
         }
     }
 }

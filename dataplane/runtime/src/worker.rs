@@ -59,6 +59,11 @@ impl<D: Driver, M: Machine> Worker<D, M> {
                 drained = true;
                 self.inbox.announce_drained();
             }
+            self.stats
+                .of(self.index)
+                .counters
+                .buffers_in_use
+                .set(self.machine.buffers().in_use() as u64);
             let before = clock.time();
             let until = self.machine.poll_timeout();
             self.driver.wait(self.machine.buffers(), before, until)?;
@@ -149,9 +154,5 @@ impl<D: Driver, M: Machine> Worker<D, M> {
         stats.counters.busy_ns.add(busy);
         stats.counters.wait_ns.add(after.since(before));
         stats.loop_duration.record(busy);
-        stats
-            .counters
-            .buffers_in_use
-            .set(self.machine.buffers().in_use() as u64);
     }
 }

@@ -40,25 +40,31 @@ pub struct Features {
     pub registered_ring: bool,
 }
 
+/// How often the queues are halved when the kernel finds no memory for them. It wants them in one go
+/// and gives up early when most memory is cache, so that a smaller ring, or a second try, may do.
+const HALVINGS: u32 = 3;
+
 pub(super) fn build(options: &RingOptions) -> io::Result<(IoUring, Features)> {
-    let invalid = |error: &io::Error| error.raw_os_error() == Some(libc::EINVAL);
-    let ladder = if options.no_sqarray {
-        &[true, false][..]
-    } else {
-        &[false]
-    };
-    let mut last = io::Error::from_raw_os_error(libc::EINVAL);
-    for &no_sqarray in ladder {
-        match try_build(options, no_sqarray) {
-            Ok(io) => return finish(io, no_sqarray),
-            Err(error) if invalid(&error) => last = error,
-            Err(error) => return Err(error),
+    let mut options = options.clone();
+    let mut halvings = 0;
+    loop {
+        let error = match try_build(&options) {
+            Ok(io) => return finish(io, options.no_sqarray),
+            Err(error) => error,
+        };
+        match error.raw_os_error() {
+            Some(libc::EINVAL) if options.no_sqarray => options.no_sqarray = false,
+            Some(libc::ENOMEM) if halvings < HALVINGS => {
+                halvings += 1;
+                options.submissions = (options.submissions / 2).max(1);
+                options.completions = (options.completions / 2).max(2);
+            }
+            _ => return Err(error),
         }
     }
-    Err(last)
 }
 
-fn try_build(options: &RingOptions, no_sqarray: bool) -> io::Result<IoUring> {
+fn try_build(options: &RingOptions) -> io::Result<IoUring> {
     let mut builder = IoUring::builder();
     builder
         .setup_single_issuer()
@@ -68,7 +74,7 @@ fn try_build(options: &RingOptions, no_sqarray: bool) -> io::Result<IoUring> {
         .setup_submit_all()
         .setup_cqsize(options.completions)
         .setup_clamp();
-    if no_sqarray {
+    if options.no_sqarray {
         builder.setup_no_sqarray();
     }
     builder.build(options.submissions)

@@ -309,17 +309,25 @@ pub(crate) struct World {
 /// Starts `workers` workers that do `duty`, each with `buffers` buffers of 16 KiB.
 pub(crate) fn start(driver: Preference, workers: usize, duty: Duty, buffers: usize) -> World {
     let cpus = vec![0; workers];
-    let mut options = Options::new(Placement {
+    let placement = Placement {
         cpus,
         pinned: false,
-    });
-    options.driver = driver;
+    };
+    let options = Options {
+        driver,
+        ..Options::new(placement)
+    };
     start_with(options, duty, buffers)
 }
 
 /// The same with options.
 pub(crate) fn start_with(options: Options, duty: Duty, buffers: usize) -> World {
-    let any = "127.0.0.1:0".parse().unwrap();
+    start_at("127.0.0.1:0", options, duty, buffers)
+}
+
+/// The same at an address.
+pub(crate) fn start_at(address: &str, options: Options, duty: Duty, buffers: usize) -> World {
+    let any = address.parse().unwrap();
     let workers = options.placement.workers();
     let sockets = ListenOptions::default();
     let group = listen::bind(ListenerId(0), any, workers, &sockets, Sharing::Refused).unwrap();

@@ -7,10 +7,10 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 
 use crate::support::{
-    self, Duty, HIGH, World, echo, origin, read_pattern, start, until, write_pattern,
+    self, Duty, HIGH, World, echo, origin, read_pattern, start, start_at, until, write_pattern,
 };
 use penstock_core::event::{Close, IoFault};
-use penstock_runtime::Preference;
+use penstock_runtime::{Options, Placement, Preference};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -30,6 +30,7 @@ macro_rules! on_both_drivers {
 
 on_both_drivers! {
     echo_returns_8_mib
+    wildcard_and_ipv6_addresses
     relay_carries_8_mib_both_ways
     slow_reader_stops_the_sender
     half_close_passes_through
@@ -53,6 +54,29 @@ fn echo_returns_8_mib(driver: Preference) {
     let world = start(driver, 1, Duty::Echo, 256);
     echo(&world.client(), 1, 8 * MIB);
     world.end();
+}
+
+fn wildcard_and_ipv6_addresses(driver: Preference) {
+    // The machine checks that the local address is the loopback one, not the wildcard.
+    let ends = [
+        ("0.0.0.0:0", "127.0.0.1"),
+        ("[::1]:0", "::1"),
+        ("[::]:0", "::1"),
+    ];
+    for (bound, ip) in ends {
+        let placement = Placement {
+            cpus: vec![0],
+            pinned: true,
+        };
+        let options = Options {
+            driver,
+            ..Options::new(placement)
+        };
+        let world = start_at(bound, options, Duty::Echo, 16);
+        let client = TcpStream::connect((ip, world.address.port())).unwrap();
+        echo(&client, 1, 100_000);
+        world.end();
+    }
 }
 
 fn relay_carries_8_mib_both_ways(driver: Preference) {

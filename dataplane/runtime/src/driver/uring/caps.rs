@@ -236,8 +236,8 @@ fn explain(error: &io::Error, disabled: Option<&str>) -> String {
              seccomp profile"
             .to_owned(),
         (errno::EINVAL, _) => "io_uring of this kernel is too old; it needs Linux 6.1".to_owned(),
-        (errno::ENOMEM, _) => "no memory for an io_uring (ENOMEM); raise the limit of locked \
-             memory (ulimit -l)"
+        (errno::ENOMEM, _) => "no memory for an io_uring (ENOMEM): free some, or raise the limit \
+             of locked memory (ulimit -l)"
             .to_owned(),
         _ => format!("io_uring does not work here: {error}"),
     }
