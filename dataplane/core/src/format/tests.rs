@@ -417,3 +417,77 @@ fn json_mistakes_name_the_field() {
     let deep = (0..100).fold(JsonValue::Null, |value, _| JsonValue::List(vec![value]));
     assert!(Format::json(fields(&[("a", deep)])).is_err());
 }
+
+/// Every kind of operator that shows client bytes.
+const CLIENT_BYTES: &str = "%REQ(X-Own)%|%REQ(USER-AGENT):9%|%REQ(X-FORWARDED-FOR):5%|%REQ(:PATH)%|\
+                            %REQ(:METHOD)%|%REQ(HOST)%|%PATH(NQ)%|%RESP(content-type):3%|\
+                            %TRAILER(grpc-status)%|%STREAM_ID%|%TRACE_ID%";
+
+fn hostile(parts: &[Vec<u8>; 8]) -> World {
+    let [own, agent, forwarded, path, method, host, kind, trace] = parts;
+    let mut request = RequestHead::default();
+    request.method_text = request.fields.store(method);
+    request.set_target(path);
+    request.set_authority(host);
+    request.fields.push(b"x-own", own);
+    request.fields.push(b"user-agent", agent);
+    request.fields.push(b"x-forwarded-for", forwarded);
+    request.fields.push(b"x-forwarded-for", own);
+    request.fields.push(b"x-request-id", host);
+    request.fields.push(b"traceparent", trace);
+    let mut world = World { request, ..world() };
+    world.response.fields.clear();
+    world.response.fields.push(b"content-type", kind);
+    world.trailers.clear();
+    world.trailers.push(b"grpc-status", agent);
+    world
+}
+
+/// A quoted string must end where it is meant to end, and nowhere before.
+fn strings_of(json: &str) -> usize {
+    let (mut quotes, mut escaped) = (0, false);
+    for character in json.chars() {
+        quotes += usize::from(character == '"' && !escaped);
+        escaped = character == '\\' && !escaped;
+    }
+    quotes / 2
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config {
+        cases: 2000,
+        rng_seed: proptest::test_runner::RngSeed::Fixed(1),
+        failure_persistence: None,
+        ..proptest::test_runner::Config::default()
+    })]
+
+    /// O01: whatever bytes a client sends, one exchange is one line, one value, one object.
+    #[test]
+    fn no_client_byte_is_structure(
+        parts in proptest::array::uniform8(proptest::collection::vec(proptest::num::u8::ANY, 0..60)),
+    ) {
+        let world = hostile(&parts);
+        let format = Format::parse(&CLIENT_BYTES.replace('|', "\" \"")).unwrap();
+        let line = written(&format, &world);
+        assert!(!line.contains(char::is_control), "{line:?}");
+        assert_eq!(strings_of(&format!("\"{line}\"")), 11, "{line:?}");
+        let json = Format::json(fields(&[("a", text(CLIENT_BYTES)), ("b", text("%REQ(X-Own)%"))]));
+        let json = written(&json.unwrap(), &world);
+        assert!(!json.trim_end().contains(char::is_control), "{json:?}");
+        assert!((3..=4).contains(&strings_of(&json)), "{json:?}");
+        let mut value = Vec::new();
+        Format::parse(CLIENT_BYTES).unwrap().write_header_value(&world.facts(), &mut value);
+        assert!(value.iter().all(|&byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f)));
+    }
+
+    /// No text of a configuration makes the parser panic; what it takes can be written.
+    #[test]
+    fn any_text_is_parsed_or_refused(
+        format in "([%():?]|REQ|RESP|START_TIME|PATH|DURATION|[a-zA-Z0-9 ]|%[YmdfsT39]|\\PC){0,20}",
+    ) {
+        if let Ok(format) = Format::parse(&format) {
+            written(&format, &world());
+            written(&format, &unreadable());
+        }
+    }
+}
