@@ -2,6 +2,10 @@
 
 use std::net::SocketAddr;
 
+use proptest::array::uniform8;
+use proptest::collection::vec;
+use proptest::prelude::any;
+
 use super::*;
 use crate::access_log::{Flags, Record};
 use crate::event::Time;
@@ -464,7 +468,7 @@ proptest::proptest! {
     /// O01: whatever bytes a client sends, one exchange is one line, one value, one object.
     #[test]
     fn no_client_byte_is_structure(
-        parts in proptest::array::uniform8(proptest::collection::vec(proptest::num::u8::ANY, 0..60)),
+        parts in uniform8(vec(any::<u8>(), 0..60)),
     ) {
         let world = hostile(&parts);
         let format = Format::parse(&CLIENT_BYTES.replace('|', "\" \"")).unwrap();
