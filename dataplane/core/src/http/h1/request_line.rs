@@ -59,33 +59,26 @@ pub(super) fn check_target(target: &[u8]) -> Result<(), Refusal> {
     if target.len() > limits::TARGET_BYTES_MAX {
         return Err(Refusal::TargetLength);
     }
-    let mut in_path = true;
-    for &byte in target {
-        match TARGET_BYTES[byte as usize] {
-            TARGET_OK => {}
-            TARGET_QUERY => in_path = false,
-            TARGET_BACKSLASH if !in_path => {}
-            _ => return Err(Refusal::Target),
-        }
+    if target.iter().all(|&byte| PLAIN_BYTES[byte as usize]) {
+        return Ok(());
+    }
+    let visible = |&byte: &u8| matches!(byte, 0x21..=0x7E) && byte != b'#';
+    let path = target.split(|&byte| byte == b'?').next();
+    let backslash = path.is_some_and(|path| path.contains(&b'\\'));
+    if !target.iter().all(visible) || backslash {
+        return Err(Refusal::Target);
     }
     Ok(())
 }
 
-const TARGET_OK: u8 = 0;
-const TARGET_QUERY: u8 = 1;
-const TARGET_BACKSLASH: u8 = 2;
-const TARGET_BAD: u8 = 3;
-
-const TARGET_BYTES: [u8; 256] = {
-    let mut table = [TARGET_BAD; 256];
+/// Bytes that are good anywhere in a target.
+const PLAIN_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
     let mut byte = 0x21;
     while byte < 0x7F {
-        table[byte] = TARGET_OK;
+        table[byte] = !matches!(byte as u8, b'#' | b'\\');
         byte += 1;
     }
-    table[b'?' as usize] = TARGET_QUERY;
-    table[b'\\' as usize] = TARGET_BACKSLASH;
-    table[b'#' as usize] = TARGET_BAD;
     table
 };
 
