@@ -3,6 +3,7 @@
 //! The world here is a script, not a network: the simulator does that. It shows the plain path and
 //! every answer that Penstock gives by itself.
 
+mod attack_table;
 mod world;
 
 use penstock_core::event::{IoFault, Time};

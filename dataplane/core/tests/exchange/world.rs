@@ -59,6 +59,13 @@ impl World {
     }
 
     pub(crate) fn with(options: WorldOptions) -> Self {
+        Self::serving(options, |_| {})
+    }
+
+    /// A world whose connection manager is changed by `edit`.
+    pub(crate) fn serving(options: WorldOptions, edit: impl FnOnce(&mut Http)) -> Self {
+        let mut http = http(options);
+        edit(&mut http);
         let engine = Engine::new(EngineOptions {
             worker: WorkerIndex(0),
             workers: 1,
@@ -71,7 +78,7 @@ impl World {
         });
         let mut world = Self {
             engine,
-            snapshot: Arc::new(snapshot(options)),
+            snapshot: Arc::new(snapshot(options, http)),
             options,
             now: Now {
                 time: Time(1),
@@ -111,7 +118,12 @@ impl World {
     }
 
     pub(crate) fn client_sends(&mut self, conn: ConnId, bytes: &str) {
-        for piece in bytes.as_bytes().chunks(16 * 1024) {
+        self.arrive(conn, bytes.as_bytes());
+    }
+
+    /// Bytes arrive on a connection, in as few buffers as they fit.
+    pub(crate) fn arrive(&mut self, conn: ConnId, bytes: &[u8]) {
+        for piece in bytes.chunks(16 * 1024) {
             let mut buffer = self.engine.buffers().take().expect("a buffer is free");
             buffer.fill_from(piece);
             self.give(Event::Received { conn, buffer });
@@ -165,7 +177,12 @@ impl World {
 
     /// What was sent on a connection since the last look.
     pub(crate) fn sent_to(&mut self, conn: ConnId) -> String {
-        String::from_utf8(self.sent.remove(&conn).unwrap_or_default()).expect("text was sent")
+        String::from_utf8(self.bytes_to(conn)).expect("text was sent")
+    }
+
+    /// What was sent on a connection since the last look, as it is.
+    pub(crate) fn bytes_to(&mut self, conn: ConnId) -> Vec<u8> {
+        self.sent.remove(&conn).unwrap_or_default()
     }
 
     pub(crate) fn release_sent(&mut self, conn: ConnId) {
@@ -267,7 +284,7 @@ fn endpoint(id: u32) -> Endpoint {
     }
 }
 
-fn snapshot(options: WorldOptions) -> Snapshot {
+fn snapshot(options: WorldOptions, http: Http) -> Snapshot {
     let mut thresholds = Thresholds::default();
     let endpoints = if options.two_of_each { 2 } else { 1 };
     if options.two_of_each {
@@ -289,20 +306,20 @@ fn snapshot(options: WorldOptions) -> Snapshot {
     };
     Snapshot {
         generation: 1,
-        listeners: vec![Some(Arc::new(listener(options)))],
+        listeners: vec![Some(Arc::new(listener(http)))],
         clusters: vec![Some(Arc::new(cluster))],
         cluster_ids: HashMap::new(),
     }
 }
 
-fn listener(options: WorldOptions) -> Listener {
+fn listener(http: Http) -> Listener {
     Listener {
         id: ListenerId(0),
         name: "main".into(),
         address: "192.0.2.2:80".parse().unwrap(),
         connections: Arc::new(ConnectionBudget::new(64, None)),
         buffer_limit: 32 * 1024,
-        http: Arc::new(http(options)),
+        http: Arc::new(http),
         stats: Arc::new(PerWorker::new(1)),
     }
 }
@@ -349,6 +366,20 @@ fn http(options: WorldOptions) -> Http {
 }
 
 fn routes() -> RouteConfig {
+    RouteConfig {
+        name: "routes".into(),
+        virtual_hosts: vec![VirtualHost {
+            name: "any".into(),
+            domains: vec!["*".into()],
+            routes: vec![to_origin()],
+            ..VirtualHost::default()
+        }],
+        ..RouteConfig::default()
+    }
+}
+
+/// Everything goes to the origin.
+pub(crate) fn to_origin() -> Route {
     let forward = Forward {
         cluster: ClusterChoice::One(ClusterId(0)),
         not_found_status: 503,
@@ -360,27 +391,23 @@ fn routes() -> RouteConfig {
         upgrades: Vec::new(),
         high_priority: false,
     };
-    let route = Route {
-        name: "all".into(),
+    let action = Action::Forward(Box::new(forward));
+    route(PathMatch::Prefix("/".into()), action)
+}
+
+/// A route by path alone.
+pub(crate) fn route(path: PathMatch, action: Action) -> Route {
+    Route {
+        name: "".into(),
         matcher: RouteMatch {
-            path: PathMatch::Prefix("/".into()),
+            path,
             case_sensitive: true,
             headers: Vec::new(),
             query: Vec::new(),
             fraction: None,
         },
-        action: Action::Forward(Box::new(forward)),
+        action,
         headers: HeaderChanges::default(),
         stats: Arc::new(PerWorker::new(1)),
-    };
-    RouteConfig {
-        name: "routes".into(),
-        virtual_hosts: vec![VirtualHost {
-            name: "any".into(),
-            domains: vec!["*".into()],
-            routes: vec![route],
-            ..VirtualHost::default()
-        }],
-        ..RouteConfig::default()
     }
 }
