@@ -390,15 +390,17 @@ impl EpollDriver {
         Some(Event::Failed { conn, fault })
     }
 
-    /// Queues a connection for buffers. A fault that waits for the bytes before it is told at once: the
-    /// buffers may be those that the broken connection holds.
+    /// Queues a connection for buffers. A fault that waits for the bytes before it is told at once:
+    /// the buffers may be those that the broken connection holds.
     fn starve(&mut self, conn: ConnId) -> Option<Event> {
         self.setup.counters().buffers_exhausted.add(1);
         self.finish_entry();
         let connection = self.connections.find(conn)?;
-        let fault = connection
-            .fault
-            .or_else(|| pending_fault(connection).filter(|_| connection.is(Is::END_SEEN)));
+        // Asking takes the error away, so it is asked for only where it is told.
+        let fault = match connection.fault {
+            None if connection.is(Is::END_SEEN) => pending_fault(connection),
+            fault => fault,
+        };
         if let Some(fault) = fault {
             connection.clear(Is::QUEUED);
             connection.set(Is::FAILED);

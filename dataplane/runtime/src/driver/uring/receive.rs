@@ -196,8 +196,8 @@ impl UringDriver {
         }
     }
 
-    /// Queues a connection for buffers. A fault that waits for the bytes before it is told at once: the
-    /// buffers may be those that the broken connection holds.
+    /// Queues a connection for buffers. A fault that waits for the bytes before it is told at once:
+    /// the buffers may be those that the broken connection holds.
     fn starve(&mut self, conn: ConnId) -> Option<Event> {
         let connection = self.connections.find(conn)?;
         if let Some(fault) = connection.fault {
