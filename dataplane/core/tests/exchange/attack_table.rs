@@ -227,8 +227,8 @@ fn complete_request(bytes: &[u8]) -> Option<usize> {
     finished.then_some(len)
 }
 
-/// Takes a request as far as it is there and writes it to `plain` with its chunks joined to one; its
-/// length, and whether that is all of it.
+/// Takes a request as far as it is there and writes it to `plain` with its chunks joined to one;
+/// its length, and whether that is all of it.
 fn take_request(bytes: &[u8], plain: &mut Vec<u8>) -> Option<(usize, bool)> {
     let end = HeadScanner::request().scan(bytes, &LIMITS);
     let len = end.expect("the gateway writes good heads")?;
@@ -244,7 +244,8 @@ fn take_request(bytes: &[u8], plain: &mut Vec<u8>) -> Option<(usize, bool)> {
     Some((len + used, finished))
 }
 
-/// What an origin received with the chunks of each body joined, so that rows do not depend on pieces.
+/// What an origin received with the chunks of each body joined, so that rows do not depend on
+/// pieces.
 fn plain(mut bytes: &[u8], tunnel: bool) -> Vec<u8> {
     let mut plain = Vec::new();
     while let Some((len, true)) = take_request(bytes, &mut plain) {
@@ -257,7 +258,8 @@ fn plain(mut bytes: &[u8], tunnel: bool) -> Vec<u8> {
     plain
 }
 
-/// The final statuses in what the client received, and all of it with the chunks of each body joined.
+/// The final statuses in what the client received, and all of it with the chunks of each body
+/// joined.
 fn answers(mut bytes: &[u8], requests: &[u8]) -> (Vec<u16>, Vec<u8>) {
     let mut method = Method::parse(
         requests
@@ -290,7 +292,8 @@ fn answers(mut bytes: &[u8], requests: &[u8]) -> (Vec<u16>, Vec<u8>) {
     (statuses, plain)
 }
 
-/// Writes a body to `plain` with its chunks joined to one; how long it was, and whether it is complete.
+/// Writes a body to `plain` with its chunks joined to one; how long it was, and whether it is
+/// complete.
 fn join_body(length: BodyLength, bytes: &[u8], plain: &mut Vec<u8>) -> (usize, bool) {
     let mut body = BodyDecoder::new(length);
     let mut payload = Buffer::with_payload(bytes.len());
