@@ -6,7 +6,7 @@ use crate::config::listener::Http;
 use crate::config::route::{Action, Forward};
 use crate::downstream::HeadBytes;
 use crate::engine::Engine;
-use crate::event::{ConnId, Time};
+use crate::event::{Close, ConnId, Time};
 use crate::fault::{Cause, Fault, Side};
 use crate::http::h1::{
     BodyDecoder, decode_request, encode_chunk, encode_last_chunk, encode_request,
@@ -325,13 +325,9 @@ impl Engine {
             exchange.reused = false;
             return Ok(Step::Next(Stage::Connect));
         }
-        // At the ceiling another pooled connection is better than none.
-        if std::mem::take(&mut exchange.fresh_only)
-            && let Some(conn) = self.clusters.take(endpoint)
-        {
-            return self.attach(exchange, conn, endpoint);
-        }
-        if let Some((other, conn)) = self.clusters.take_other(endpoint) {
+        if exchange.fresh_only {
+            self.make_room(endpoint);
+        } else if let Some((other, conn)) = self.clusters.take_other(endpoint) {
             self.clusters.started(other);
             self.clusters.ended(endpoint);
             exchange.endpoint = Some(other);
@@ -348,6 +344,17 @@ impl Engine {
         match ticket {
             Some(_) => Ok(Step::Next(Stage::Queue)),
             None => Err(Fault::exchange(Side::Upstream, Cause::Overflow)),
+        }
+    }
+
+    /// At the ceiling an idle connection gives way to a fresh one: after a stale one it would most
+    /// likely be as stale.
+    fn make_room(&mut self, endpoint: EndpointKey) {
+        let idle = self.clusters.take(endpoint);
+        let other = |(_, conn)| conn;
+        let idle = idle.or_else(|| self.clusters.take_other(endpoint).map(other));
+        if let Some(conn) = idle {
+            self.close(conn, Close::Normal);
         }
     }
 
