@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use crate::agenda::{Action, Actor};
 use crate::ledger::{Author, Ledger, Outcome};
 use crate::message::reader::{Finish, Head, Part, Reader};
-use crate::message::{Framing, Half, RequestId, body_bytes, mismatch, request_bytes};
+use crate::message::{DIRECT_BODY, Framing, Half, RequestId, body_bytes, mismatch, request_bytes};
 use crate::net::{Ending, Habits, LinkId, Net, Notice};
 use crate::tunnel::Tunnel;
 
@@ -457,6 +457,10 @@ impl Client {
                 net.violation(format!("response {id} is longer than the origin's"));
             }
         }
+        let direct = DIRECT_BODY.get(receiving.offset as usize..).unwrap_or(b"");
+        if receiving.author == Author::Route && !direct.starts_with(bytes) {
+            net.violation(format!("direct response {id} has a wrong body"));
+        }
         receiving.offset += bytes.len() as u64;
     }
 
@@ -486,7 +490,17 @@ impl Client {
         let outcome = match receiving.author {
             Author::Origin => Outcome::Answered,
             Author::Machine => Outcome::Declined(receiving.status),
+            Author::Route => Outcome::Answered,
         };
+        if receiving.author == Author::Route
+            && receiving.body
+            && receiving.offset != DIRECT_BODY.len() as u64
+        {
+            net.violation(format!(
+                "direct response {id} has {} bytes",
+                receiving.offset
+            ));
+        }
         settle(net, ledger, id, outcome);
         self.after_response(net, ledger, id);
     }

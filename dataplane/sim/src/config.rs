@@ -10,8 +10,8 @@ use penstock_core::cluster::{Breakers, Thresholds};
 use penstock_core::config::cluster::{Health, Policy};
 use penstock_core::config::listener::{Forwarded, HostOptions, RequestId, ServerHeader};
 use penstock_core::config::route::{
-    Action, ClusterChoice, Forward, HeaderChanges, HostRewrite, PathMatch, PathRewrite,
-    RouteConfig, RouteMatch, VirtualHost, WeightedCluster,
+    Action, ClusterChoice, DirectResponse, Forward, HeaderChanges, HostRewrite, PathMatch,
+    PathRewrite, RouteConfig, RouteMatch, VirtualHost, WeightedCluster,
 };
 use penstock_core::config::{
     AccessLog, Cluster, ClusterId, Endpoint, EndpointId, Http, Listener, ListenerId, SinkId,
@@ -26,6 +26,7 @@ use penstock_core::stats::{
     WorkerIndex,
 };
 
+use crate::message::DIRECT_BODY;
 use crate::scenario::{Scenario, Settings};
 
 /// What lasts over all configurations of a run: counters and budgets.
@@ -55,7 +56,7 @@ impl Configurator {
             ))
         };
         let ceiling = Thresholds {
-            connections: settings.breaker,
+            connections: settings.breaker_connections,
             pending: settings.breaker,
             requests: settings.breaker,
             retries: 3,
@@ -190,7 +191,7 @@ fn http(world: &Scenario) -> Http {
         request_timeout: time(settings.request_timeout),
         idle_timeout: time(settings.idle_timeout),
         stream_idle_timeout: time(settings.stream_idle_timeout),
-        connection_duration_max: None,
+        connection_duration_max: time(settings.connection_duration_max),
         requests_per_connection_max: some(settings.downstream_requests_max),
         delayed_close_timeout: Duration::from_secs(1),
         forwarded: Forwarded {
@@ -216,7 +217,7 @@ fn http(world: &Scenario) -> Http {
     }
 }
 
-/// `/a` and `/b` go to one cluster each, `/w` to both.
+/// `/a` and `/b` go to one cluster each, `/w` to both, `/d` answers by itself.
 fn routes(world: &Scenario) -> RouteTable {
     let one = |index: u32| ClusterChoice::One(ClusterId(index));
     let split = ClusterChoice::Weighted {
@@ -231,13 +232,17 @@ fn routes(world: &Scenario) -> RouteTable {
         total: 2,
     };
     let timeout = world.settings.route_timeout;
-    let route = |prefix: &str, cluster| route(prefix, cluster, timeout);
     let config = RouteConfig {
         name: "sim".into(),
         virtual_hosts: vec![VirtualHost {
             name: "all".into(),
             domains: vec!["*".into()],
-            routes: vec![route("/a", one(0)), route("/b", one(1)), route("/w", split)],
+            routes: vec![
+                route("/a", forward(one(0), timeout)),
+                route("/b", forward(one(1), timeout)),
+                route("/w", forward(split, timeout)),
+                route("/d", direct()),
+            ],
             ..VirtualHost::default()
         }],
         ..RouteConfig::default()
@@ -248,8 +253,8 @@ fn routes(world: &Scenario) -> RouteTable {
     }
 }
 
-fn route(prefix: &str, cluster: ClusterChoice, timeout: u64) -> Route {
-    let forward = Forward {
+fn forward(cluster: ClusterChoice, timeout: u64) -> Action {
+    Action::Forward(Box::new(Forward {
         cluster,
         not_found_status: 503,
         path_rewrite: PathRewrite::Keep,
@@ -259,7 +264,17 @@ fn route(prefix: &str, cluster: ClusterChoice, timeout: u64) -> Route {
         idle_timeout: None,
         upgrades: Vec::new(),
         high_priority: false,
-    };
+    }))
+}
+
+fn direct() -> Action {
+    Action::Direct(Box::new(DirectResponse {
+        status: 200,
+        body: DIRECT_BODY.into(),
+    }))
+}
+
+fn route(prefix: &str, action: Action) -> Route {
     Route {
         name: prefix.into(),
         matcher: RouteMatch {
@@ -269,7 +284,7 @@ fn route(prefix: &str, cluster: ClusterChoice, timeout: u64) -> Route {
             query: Vec::new(),
             fraction: None,
         },
-        action: Action::Forward(Box::new(forward)),
+        action,
         headers: HeaderChanges::default(),
         stats: Arc::new(PerWorker::<RouteStats>::new(1)),
     }

@@ -87,8 +87,10 @@ pub struct Ledger {
 pub enum Author {
     /// The origin.
     Origin,
-    /// The machine.
+    /// The machine, because something went wrong.
     Machine,
+    /// The machine, because the route says so.
+    Route,
 }
 
 impl Ledger {
@@ -190,6 +192,7 @@ impl Ledger {
                 entry.check_response_head(status, head).map_err(problem)?;
                 Ok(Author::Origin)
             }
+            None if entry.plan.direct && status == 200 => Ok(Author::Route),
             None if status < 400 => Err(problem(format!("{status} without the origin's id"))),
             None if !self.excused(id) => Err(problem(format!(
                 "{status} of the machine, with nothing wrong"
@@ -220,6 +223,11 @@ impl Ledger {
 
 impl Entry {
     fn check_delivery(&self, id: RequestId) -> Result<(), String> {
+        if self.plan.direct {
+            return Err(format!(
+                "request {id} reached an origin, but its route answers by itself"
+            ));
+        }
         if self.outcome == Outcome::Answered {
             return Err(format!(
                 "request {id} reached an origin after it was {:?}",

@@ -82,9 +82,14 @@ pub struct RequestPlan {
     pub expect: bool,
     /// Wants a tunnel.
     pub tunnel: Option<TunnelPlan>,
+    /// The route answers by itself, with [`DIRECT_BODY`].
+    pub direct: bool,
     /// What the origin answers.
     pub response: ResponsePlan,
 }
+
+/// Body of the direct response.
+pub const DIRECT_BODY: &[u8] = b"answered by the route itself";
 
 /// Bytes both ways after a 101.
 #[derive(Clone, Copy, Debug)]

@@ -80,8 +80,12 @@ pub struct Settings {
     pub downstream_requests_max: u32,
     /// `max_requests_per_connection`, upstream; 0 is off.
     pub upstream_requests_max: u32,
-    /// Ceiling of every circuit breaker.
+    /// Ceiling of the circuit breakers of requests and waiting requests.
     pub breaker: u32,
+    /// Ceiling of the circuit breaker of connections; above it requests wait.
+    pub breaker_connections: u32,
+    /// `max_connection_duration`; 0 is off.
+    pub connection_duration_max: u64,
     /// 0 round robin, 1 random, 2 least request.
     pub policy: u8,
     /// Seed of the engine.
@@ -187,7 +191,8 @@ impl Draft {
         let connect_faults = connect_faults(storm, dice);
         tolerance.cuts = weather != Weather::Calm;
         tolerance.errors = storm;
-        tolerance.idle_close = storm;
+        // A connection that is too old is closed while it is idle, whatever may be on its way.
+        tolerance.idle_close = storm || settings.connection_duration_max > 0;
         tolerance.refusals = storm;
         let receives = dice.between(1, 4) as u32;
         // The watermark, what was under way when it was reached, and one head.
@@ -330,12 +335,14 @@ impl Draft {
             }
         }
         if dice.one_in(8) {
-            script.push((dice.skewed(3 * SECOND), Step::RemoveListener));
+            let at = dice.between(0, 3 * SECOND);
+            script.push((at, Step::RemoveListener));
             world.tolerance.idle_close = true;
             world.tolerance.refusals = true;
         }
         if dice.one_in(5) {
-            script.push((dice.skewed(3 * SECOND), Step::Drain));
+            let at = dice.between(0, 3 * SECOND);
+            script.push((at, Step::Drain));
             world.tolerance.idle_close = true;
             world.tolerance.refusals = true;
         }
@@ -406,13 +413,21 @@ fn settings(weather: Weather, payload: usize, dice: &mut Dice) -> Settings {
         } else {
             0
         },
-        breaker: if storm && dice.one_in(4) {
-            dice.between(1, 4) as u32
-        } else {
-            1024
-        },
+        breaker: rarely(dice, storm, (1, 4), 1024) as u32,
+        breaker_connections: rarely(dice, weather != Weather::Accidents, (1, 3), 1024) as u32,
+        connection_duration_max: rarely(dice, true, (10 * MS, 2 * SECOND), 0),
         policy: dice.below(3) as u8,
         engine_seed: dice.bits(),
+    }
+}
+
+/// Once in four worlds, if `possible`, a number of this range, otherwise the usual one.
+fn rarely(dice: &mut Dice, possible: bool, (low, high): (u64, u64), usual: u64) -> u64 {
+    let rare = dice.between(low, high);
+    if dice.one_in(4) && possible {
+        rare
+    } else {
+        usual
     }
 }
 

@@ -12,6 +12,7 @@ pub(super) struct Author {
     weather: Weather,
     rules: Rules,
     bodies: bool,
+    http10: u64,
     tunnels: bool,
     early: bool,
     accidents: u64,
@@ -24,6 +25,7 @@ impl Author {
             weather,
             rules,
             bodies: !dice.one_in(4),
+            http10: dice.pick(&[0, 10, 10, 60]),
             tunnels: dice.one_in(4),
             early: dice.one_in(4),
             accidents: if weather == Weather::Calm {
@@ -40,7 +42,7 @@ impl Author {
         let method = dice.pick(&[
             "GET", "GET", "GET", "HEAD", "POST", "POST", "PUT", "DELETE", "OPTIONS", "BREW",
         ]);
-        let http10 = dice.one_in(8);
+        let http10 = dice.percent(self.http10);
         let wants_tunnel = self.tunnels && !http10 && dice.one_in(3);
         let tunnel = wants_tunnel.then(|| tunnel(body_max, dice));
         let body = match (tunnel, method) {
@@ -65,9 +67,13 @@ impl Author {
             hop_fields: hop(dice),
             expect: body.len > 0 && !http10 && dice.one_in(5),
             body,
+            direct: tunnel.is_none() && dice.one_in(12),
             tunnel,
             response: self.response(http10, body_max, dice),
         };
+        if plan.direct {
+            plan.target = plan.target.replacen(['a', 'b', 'w'], "d", 1);
+        }
         self.fit_tunnel(&mut plan, dice);
         self.fit_accident(&mut plan);
         plan
