@@ -31,6 +31,8 @@ pub(crate) struct Link {
     pub(crate) high: u32,
     /// Receive is on.
     pub(crate) receiving: bool,
+    /// Receive was off at some time since the pace was last looked at.
+    pub(crate) paused: bool,
     /// The other side's receive is off because `queued` is above the high watermark.
     pub(crate) blocks: bool,
     /// The other end sent FIN.
@@ -57,6 +59,7 @@ impl Link {
             queued: 0,
             high,
             receiving: true,
+            paused: false,
             blocks: false,
             ended: false,
             shut: false,
@@ -176,6 +179,7 @@ impl Engine {
             return;
         }
         link.receiving = on;
+        link.paused |= !on;
         self.ops.push_back(if on {
             Op::ReceiveOn { conn: id }
         } else {

@@ -8,7 +8,7 @@ use crate::limits::{FLUSH_TIMEOUT, PACE_BYTES_MIN, PACE_INTERVAL};
 use crate::slab::Key;
 use crate::timer::Owner;
 
-use super::{Exchange, ResponseStage};
+use super::{Exchange, ResponseStage, Stage};
 
 impl Engine {
     /// `timeout` runs from the end of the request, once there is a route.
@@ -66,13 +66,12 @@ impl Engine {
 
     /// S04: a body that trickles in slower than the minimum, without us holding it back, is given
     /// up.
-    fn look_at_pace(&self, exchange: &mut Exchange) -> Result<(), Fault> {
+    fn look_at_pace(&mut self, exchange: &mut Exchange) -> Result<(), Fault> {
         if exchange.pace_deadline > self.now.time {
             return Ok(());
         }
-        let link = self.link(exchange.downstream);
-        let held_back = link.is_none_or(|link| !link.receiving);
         let received = exchange.record.bytes_received;
+        let held_back = self.was_held_back(exchange);
         let pace = received.saturating_sub(exchange.pace_bytes);
         let measured = exchange.pace_bytes != u64::MAX;
         exchange.pace_deadline = self.now.time.after(PACE_INTERVAL);
@@ -81,6 +80,19 @@ impl Engine {
             return Err(Fault::connection(Side::Downstream, Cause::RequestTimeout));
         }
         Ok(())
+    }
+
+    /// True if the client could not or need not send at some time since this was last asked.
+    fn was_held_back(&mut self, exchange: &Exchange) -> bool {
+        let paused = self.link_mut(exchange.downstream).is_none_or(|link| {
+            let paused = link.paused;
+            link.paused = !link.receiving;
+            paused
+        });
+        // It waits for a 100 that the origin, or a connection to it, has to come first for.
+        let awaits_continue =
+            exchange.framing.expect_continue && exchange.record.bytes_received == 0;
+        paused || awaits_continue || exchange.stage < Stage::Body
     }
 
     /// S06: the client reads nothing of what is due.
