@@ -131,8 +131,8 @@ impl Engine {
         }
     }
 
-    /// Sends a copy of `bytes`, however many buffers that takes, or nothing if there are too few: half
-    /// a head cannot be taken back.
+    /// Sends a copy of `bytes`, however many buffers that takes, or nothing if there are too few:
+    /// half a head cannot be taken back.
     pub(crate) fn send_copy(&mut self, id: ConnId, mut bytes: &[u8]) -> Result<(), Cause> {
         if self.buffers.available() < bytes.len().div_ceil(self.buffers.payload()) {
             return Err(Cause::Exhausted);
