@@ -12,9 +12,9 @@
 //!
 //! Who counts: this file moves the gauges `connections_active`, `connections_idle`,
 //! `requests_active`, `requests_pending` and the counters `reused`, `no_endpoint`, `panic` and
-//! `overflow_*`, in the cells of the newest configuration of the cluster (`translate` keeps them
-//! over generations). Everything else (`connects`, `requests`, statuses, bytes, failures,
-//! durations) is counted by who sees it happen.
+//! `overflow_*`, gauges in the cells of the newest configuration of the cluster (`translate` keeps
+//! them over generations; a cluster that left and came back has new ones). Everything else
+//! (`connects`, `requests`, statuses, bytes, failures, durations) is counted by who sees it happen.
 
 mod balance;
 mod breaker;
@@ -178,10 +178,10 @@ impl Clusters {
     /// Takes one of `max_pending_requests`; false, and counted as overflow, at the ceiling.
     pub fn try_pending(&mut self, cluster: &Cluster, high: bool) -> bool {
         let taken = self.lease(cluster.id, Kind::Pending, high);
-        let counters = &cluster.stats.of(self.worker).counters;
         if taken {
-            counters.requests_pending.up();
+            self.count(cluster.id, |counters| counters.requests_pending.up());
         } else {
+            let counters = &cluster.stats.of(self.worker).counters;
             counters.overflow_pending.add(1);
         }
         taken
@@ -189,9 +189,8 @@ impl Clusters {
 
     /// Gives back what [`try_pending`](Self::try_pending) took.
     pub fn release_pending(&mut self, cluster: &Cluster, high: bool) {
+        self.count(cluster.id, |counters| counters.requests_pending.down());
         self.unlease(cluster.id, Kind::Pending, high);
-        let counters = &cluster.stats.of(self.worker).counters;
-        counters.requests_pending.down();
     }
 
     /// Takes one of `max_connections` and counts a connection to the endpoint; false, and counted
@@ -368,7 +367,7 @@ impl Clusters {
 
     fn adopt(&mut self, index: usize, next: &Arc<Cluster>, closing: &mut Vec<ConnId>) {
         let state = self.states[index].get_or_insert_with(|| ClusterState::new(next, self.workers));
-        let left = state.adopt(next, &mut self.endpoints);
+        let left = state.adopt(next, self.worker, &mut self.endpoints);
         self.dismiss(index, &left, closing);
     }
 

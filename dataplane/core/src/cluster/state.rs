@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::config::{Cluster, ClusterId, Endpoint, EndpointId};
 use crate::pool::Line;
-use crate::stats::{ClusterStats, WorkerIndex};
+use crate::stats::{ClusterCounters, ClusterStats, Gauge, WorkerIndex};
 
 use super::balance::Balance;
 use super::endpoint::{EndpointKey, Endpoints};
@@ -62,6 +62,7 @@ impl ClusterState {
     pub(super) fn adopt(
         &mut self,
         config: &Arc<Cluster>,
+        worker: WorkerIndex,
         endpoints: &mut Endpoints,
     ) -> Vec<EndpointKey> {
         let old = std::mem::take(&mut self.members);
@@ -74,6 +75,10 @@ impl ClusterState {
         unlist(&left, endpoints);
         self.balance = Balance::new(config, &keys, std::mem::take(&mut self.balance));
         self.leases.replace(&config.breakers);
+        if !Arc::ptr_eq(&self.config.stats, &config.stats) {
+            let old = &self.config.stats.of(worker).counters;
+            move_gauges(old, &config.stats.of(worker).counters);
+        }
         self.config = Arc::clone(config);
         self.listed = true;
         left
@@ -154,6 +159,23 @@ impl ClusterState {
 fn find(members: &[(EndpointId, EndpointKey)], id: EndpointId) -> Option<EndpointKey> {
     let index = members.binary_search_by_key(&id, |&(id, _)| id).ok()?;
     Some(members[index].1)
+}
+
+/// A cluster that left and came back has new cells; what is still in use from before counts there.
+fn move_gauges(old: &ClusterCounters, new: &ClusterCounters) {
+    for (old, new) in gauges(old).into_iter().zip(gauges(new)) {
+        new.set(new.value() + old.value());
+        old.set(0);
+    }
+}
+
+fn gauges(cells: &ClusterCounters) -> [&Gauge; 4] {
+    [
+        &cells.connections_active,
+        &cells.connections_idle,
+        &cells.requests_active,
+        &cells.requests_pending,
+    ]
 }
 
 fn unlist(left: &[EndpointKey], endpoints: &mut Endpoints) {

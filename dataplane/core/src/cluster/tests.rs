@@ -95,6 +95,13 @@ impl World {
         self.reconcile();
     }
 
+    /// After it left: with new cells, as `translate` makes it.
+    fn come_back(&mut self, priorities: &[&[Row]]) {
+        let thresholds = self.cluster.breakers.default.thresholds;
+        self.cluster = Arc::new(cluster(self.cluster.policy, priorities, thresholds));
+        self.reconcile();
+    }
+
     fn leave(&mut self) {
         self.clusters
             .reconcile(&snapshot(&[None]), &mut self.closing);
@@ -229,4 +236,25 @@ fn an_idle_connection_elsewhere_serves_when_no_further_one_is_allowed() {
     assert_eq!(world.clusters.take_other(one), Some((other, conn(5))));
     assert_eq!(world.counters().connections_idle.value(), 0);
     assert_eq!(world.counters().overflow_connections.value(), 1);
+}
+
+#[test]
+fn an_endpoint_that_moves_keeps_its_connections() {
+    let mut world = World::new(cluster(
+        Policy::RoundRobin,
+        &[&healthy(0..1)],
+        Thresholds::default(),
+    ));
+    let key = world.pick().unwrap();
+    assert!(world.clusters.try_connection(key, false));
+    assert_eq!(world.clusters.put(key, conn(1)), None);
+    let mut moved = next(&world.cluster, &[&healthy(0..1)]);
+    moved.priorities[0][0].address = SocketAddr::from(([127, 0, 0, 2], 80));
+    world.cluster = Arc::new(moved);
+    world.reconcile();
+    assert!(world.closing.is_empty());
+    assert_eq!(world.pick(), Some(key));
+    assert_eq!(world.clusters.take(key), Some(conn(1)));
+    let address = world.clusters.endpoint(key).address;
+    assert_eq!(address, SocketAddr::from(([127, 0, 0, 2], 80)));
 }

@@ -18,6 +18,7 @@ enum Step {
     Take,
     Die(usize),
     Wait(bool),
+    Pending(bool),
     Serve,
     Forget(usize),
 }
@@ -32,6 +33,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => Just(Step::Take),
         3 => any::<usize>().prop_map(Step::Die),
         3 => any::<bool>().prop_map(Step::Wait),
+        3 => any::<bool>().prop_map(Step::Pending),
         2 => Just(Step::Serve),
         2 => any::<usize>().prop_map(Step::Forget),
     ]
@@ -50,6 +52,9 @@ struct Model {
     lines: [VecDeque<(Ticket, Waiting)>; 2],
     conns: u32,
     waited: u64,
+    /// Exchanges counted as pending.
+    pending: u64,
+    left: bool,
 }
 
 impl Model {
@@ -66,6 +71,8 @@ impl Model {
             lines: Default::default(),
             conns: 0,
             waited: 0,
+            pending: 0,
+            left: false,
         }
     }
 
@@ -76,11 +83,15 @@ impl Model {
                     .into_iter()
                     .map(|id| (id, 1 + id % 2, Health::Healthy))
                     .collect();
-                self.world.change(&[&rows]);
+                match std::mem::take(&mut self.left) {
+                    true => self.world.come_back(&[&rows]),
+                    false => self.world.change(&[&rows]),
+                }
                 self.close_what_left();
             }
             Step::Leave => {
                 self.world.leave();
+                self.left = true;
                 let mut stranded: HashSet<_> =
                     self.lines.iter().flatten().map(|&(_, it)| it).collect();
                 while let Some(waiting) = self.world.clusters.poll_stranded() {
@@ -121,6 +132,17 @@ impl Model {
                 let id = self.world.cluster.id;
                 if let Some(ticket) = self.world.clusters.wait(id, high, waiting) {
                     self.lines[usize::from(!high)].push_back((ticket, waiting));
+                }
+            }
+            Step::Pending(true) => {
+                let cluster = Arc::clone(&self.world.cluster);
+                self.pending += u64::from(self.world.clusters.try_pending(&cluster, true));
+            }
+            Step::Pending(false) => {
+                if self.pending > 0 {
+                    let cluster = Arc::clone(&self.world.cluster);
+                    self.world.clusters.release_pending(&cluster, true);
+                    self.pending -= 1;
                 }
             }
             Step::Serve => {
@@ -197,6 +219,7 @@ impl Model {
         assert_eq!(counters.connections_idle.value(), self.idle.len() as u64);
         assert_eq!(counters.connections_active.value(), open as u64);
         assert_eq!(counters.requests_active.value(), self.requests.len() as u64);
+        assert_eq!(counters.requests_pending.value(), self.pending);
         for &key in &self.requests {
             let here = self.requests.iter().filter(|&&other| other == key).count();
             assert_eq!(clusters.endpoint(key).active as usize, here);
@@ -212,6 +235,9 @@ impl Model {
         }
         for key in std::mem::take(&mut self.requests) {
             self.world.clusters.ended(key);
+        }
+        while self.pending > 0 {
+            self.step(Step::Pending(false));
         }
         self.check();
         assert_eq!(self.world.clusters.endpoints(), 0);
