@@ -15,7 +15,7 @@ use penstock_proto::envoy::config::endpoint::v3::{
 use super::address::Port;
 use super::cluster::Dns;
 use super::draft::Draft;
-use super::names::{Name, Resolved};
+use super::names::{Name, NameKey, Resolved};
 
 /// Highest `priority`.
 const PRIORITY_MAX: u32 = 128;
@@ -50,6 +50,9 @@ enum At {
 #[derive(Debug, Default)]
 pub(super) struct EndpointIds {
     ids: HashMap<SocketAddr, EndpointId>,
+    /// Of the one endpoint of LOGICAL_DNS. It is the name, not the address of the day: connections
+    /// to an address that the name had before stay in use.
+    logical: Option<(NameKey, EndpointId)>,
 }
 
 impl EndpointIds {
@@ -59,6 +62,18 @@ impl EndpointIds {
             *next = next.wrapping_add(1);
             id
         })
+    }
+
+    fn logical_id(&mut self, name: &NameKey, next: &mut u32) -> EndpointId {
+        if let Some((known, id)) = &self.logical
+            && known == name
+        {
+            return *id;
+        }
+        let id = EndpointId(*next);
+        *next = next.wrapping_add(1);
+        self.logical = Some((name.clone(), id));
+        id
     }
 }
 
@@ -78,7 +93,11 @@ impl Plan {
             for one in planned {
                 for address in self.addresses(&one.at, resolved) {
                     if seen.insert(address) {
-                        level.push(one.endpoint(ids.id(address, next), address));
+                        let id = match one.at {
+                            At::First(name) => ids.logical_id(&self.names[name].key, next),
+                            At::Address(_) | At::All(_) => ids.id(address, next),
+                        };
+                        level.push(one.endpoint(id, address));
                     }
                 }
             }

@@ -312,6 +312,9 @@ fn names_become_endpoints_when_they_are_answered() {
         logical.iter().map(|one| one.address).collect::<Vec<_>>(),
         [address(7)]
     );
+    // Another address is the same endpoint: connections to the old one stay.
+    let moved = endpoints(&translator.resolve(&answers(&[8])).expect("changed"));
+    assert_eq!((moved[0].id, moved[0].address), (logical[0].id, address(8)));
 }
 
 #[test]
