@@ -41,7 +41,8 @@ pub struct Features {
 }
 
 /// How often the queues are halved when the kernel finds no memory for them. It wants them in one
-/// go and gives up early when most memory is cache, so that a smaller ring, or a second try, may do.
+/// go and gives up early when most memory is cache, so that a smaller ring, or a second try, may
+/// do.
 const HALVINGS: u32 = 3;
 
 pub(super) fn build(options: &RingOptions) -> io::Result<(IoUring, Features)> {
