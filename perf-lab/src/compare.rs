@@ -8,6 +8,7 @@
 mod statistics;
 mod subject;
 
+use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -83,6 +84,8 @@ impl Plan {
                 runs[index].push(run);
             }
         }
+        // Kept after a failure, for the logs of the subjects; of no use after success.
+        let _ = fs::remove_dir_all(&self.folder);
         let first = rounds(&runs[0]);
         let outcomes = self.subjects.iter().zip(&runs);
         Ok(outcomes
