@@ -5,6 +5,8 @@
 //!   source.rs        where the bootstrap comes from
 //!   configuration.rs bootstrap, names and what stays the same over reloads → snapshot
 //!   listeners.rs     which addresses are bound, which must be
+//!   workers.rs       what the workers are made of
+//!   settings.rs      what a gateway is started with, and why it may not start
 //!   gateway.rs       everything that runs: start, reload, drain, stop
 //!   view.rs          what the admin interface sees of it
 //!   life.rs          signals and wishes, one after the other, until the end
@@ -17,12 +19,15 @@ mod configuration;
 mod gateway;
 mod life;
 mod listeners;
+mod settings;
 mod source;
 mod view;
+mod workers;
 
-pub use gateway::{Gateway, Settings, StartFault};
+pub use gateway::Gateway;
 pub(crate) use life::forward;
 pub use life::{Drain, Wish, serve};
+pub use settings::{Settings, StartFault};
 pub use source::Source;
 
 use std::sync::mpsc;

@@ -1,8 +1,6 @@
 //! Everything that runs, as one thing: started, reloaded, drained, stopped. Owned by one thread.
 
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -10,96 +8,27 @@ use std::time::{Duration, Instant, SystemTime};
 
 use penstock_core::accept::ConnectionBudget;
 use penstock_core::config::{AccessLog, Snapshot};
-use penstock_core::engine::{Engine, EngineOptions};
-use penstock_core::limits;
-use penstock_core::stats::{PerWorker, WorkerIndex, WorkerStats};
+use penstock_core::stats::{PerWorker, WorkerStats};
 use penstock_proto::envoy::config::bootstrap::v3::Bootstrap;
-use penstock_runtime::listen::BindError;
 use penstock_runtime::mailbox::Ticket;
-use penstock_runtime::{Choice, Options, Placement, Runtime, process, runtime};
+use penstock_runtime::{Choice, Placement, Runtime, process, runtime};
 
-use super::Source;
 use super::configuration::{Configuration, LoadFault};
 use super::life::Wish;
 use super::listeners::Bound;
+use super::settings::{Settings, StartFault};
 use super::view::{Seen, View};
-use crate::admin::{self, About, Admin, AdminError, AdminLog, Listening, Loaded, State};
-use crate::bootstrap::{Finding, Findings};
-use crate::cli::{DriverOptions, Exit, REVISION, RunOptions, VERSION};
+use super::workers;
+use crate::admin::{self, About, Admin, AdminLog, Listening, Loaded, State};
+use crate::bootstrap::Finding;
+use crate::cli::{Exit, REVISION, VERSION};
 use crate::notify::Notify;
-use crate::telemetry::access_log::{AccessLogWriter, LogRing, Rings, Sinks, log_writers};
-use crate::telemetry::log::{self, LogLevel};
+use crate::telemetry::access_log::{AccessLogWriter, LogRing, Sinks};
+use crate::telemetry::log;
 use crate::telemetry::metrics::Build;
 use crate::telemetry::process::connections_for;
 use crate::telemetry::startup::Startup;
 use crate::translate::AdminReach;
-
-/// How a gateway is to run.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Its configuration.
-    pub source: Source,
-    /// Workers; `None` for the CPUs that the process may use.
-    pub workers: Option<usize>,
-    /// What moves the bytes.
-    pub driver: DriverOptions,
-    /// What `/logging` changes.
-    pub log_level: LogLevel,
-    /// Which addresses the admin interface may have.
-    pub admin_reach: AdminReach,
-}
-
-impl Settings {
-    /// Of `penstock run`.
-    pub(super) fn of_run(options: &RunOptions) -> Self {
-        Self {
-            source: Source::of_run(options),
-            workers: options.workers,
-            driver: options.driver.clone(),
-            log_level: options.log_level.clone(),
-            admin_reach: options.file.admin_reach(),
-        }
-    }
-}
-
-impl Settings {
-    /// For `/server_info`, in Envoy's names.
-    fn command_line(&self) -> serde_json::Map<String, serde_json::Value> {
-        let mut line = serde_json::Map::new();
-        line.insert("config_path".into(), self.source.to_string().into());
-        if let Some(workers) = self.workers {
-            line.insert("concurrency".into(), workers.into());
-        }
-        line.insert("log_level".into(), self.log_level.name().into());
-        line
-    }
-}
-
-/// Why a gateway did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartFault {
-    /// The configuration is refused.
-    #[error("configuration refused:\n{0}")]
-    Configuration(Findings),
-    /// A thread that every gateway needs did not start.
-    #[error("the thread that resolves names does not start")]
-    Dns(#[source] io::Error),
-    /// An address cannot be listened on.
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    /// The workers did not start.
-    #[error(transparent)]
-    Workers(#[from] runtime::StartError),
-    /// A worker did not take its first configuration.
-    #[error("the workers did not take their configuration in time")]
-    Late(#[from] runtime::Late),
-    /// The admin interface did not start.
-    #[error(transparent)]
-    Admin(#[from] AdminError),
-    /// The kernel refused something that every gateway needs.
-    #[error("cannot {0}")]
-    System(&'static str, #[source] io::Error),
-}
 
 /// A running gateway.
 pub struct Gateway {
@@ -108,6 +37,8 @@ pub struct Gateway {
     bound: Bound,
     view: Arc<View>,
     admin: Option<Admin>,
+    /// Where the bootstrap wants the admin interface; it changes with a restart only.
+    admin_asked: Option<SocketAddr>,
     log: AccessLogWriter,
     notify: Notify,
     pulse: Pulse,
@@ -141,18 +72,18 @@ impl Gateway {
             process::raise_descriptor_limit().map_err(system("read the descriptor limit"))?;
         let placement =
             Placement::new(settings.workers).map_err(system("learn which CPUs may be used"))?;
-        let workers = placement.workers();
+        let count = placement.workers();
         let sinks = Arc::new(Sinks::default());
-        let stats: Arc<PerWorker<WorkerStats>> = Arc::new(PerWorker::new(workers));
+        let stats: Arc<PerWorker<WorkerStats>> = Arc::new(PerWorker::new(count));
         let view = Arc::new(View::new(stats.clone(), wishes.clone()));
         let notify = Notify::new(std::env::var_os("NOTIFY_SOCKET").as_deref())
             .map_err(system("reach the service manager"))?;
 
-        let connections_max = connections_for(descriptors, workers, LISTENERS_TYPICAL);
+        let connections_max = connections_for(descriptors, count, LISTENERS_TYPICAL);
         let connections = u32::try_from(connections_max).unwrap_or(u32::MAX);
         let mut configuration = Configuration::new(
             settings.source.clone(),
-            workers,
+            count,
             sinks.clone(),
             Arc::new(ConnectionBudget::new(connections, None)),
             settings.admin_reach,
@@ -162,15 +93,15 @@ impl Gateway {
         let mut prepared = configuration.load()?;
         warn(&prepared.findings);
         let (bound, groups) = Bound::default()
-            .step(&prepared.snapshot, workers)?
+            .step(&prepared.snapshot, count)?
             .into_parts();
 
         // The last ring is for the admin thread.
-        let (log, mut rings) = AccessLogWriter::start(sinks.clone(), workers + 1)
+        let (log, mut rings) = AccessLogWriter::start(sinks.clone(), count + 1)
             .map_err(system("start the log writer"))?;
         let admin_ring = rings.pop();
-        let options = worker_options(placement, &settings, &stats, rings);
-        let make_engine = engine_maker(&stats, workers);
+        let options = workers::options(placement, &settings, &stats, rings);
+        let make_engine = workers::engine_maker(&stats, count);
         let runtime = Runtime::start(options, prepared.snapshot.clone(), groups, make_engine)?;
         runtime.wait(runtime.ping(), START_TIME)?;
 
@@ -181,6 +112,7 @@ impl Gateway {
             bound,
             view,
             admin: None,
+            admin_asked: prepared.admin.as_ref().map(|admin| admin.address),
             log,
             notify,
             pulse: Pulse { asked, late: 0 },
@@ -275,6 +207,9 @@ impl Gateway {
             Err(fault) => return refuse_reload(&log::chain(&fault)),
         };
         warn(&prepared.findings);
+        if prepared.admin.map(|admin| admin.address) != self.admin_asked {
+            tracing::warn!("the admin interface changes its address with a restart only");
+        }
         self.apply(prepared.snapshot, Some(prepared.bootstrap));
     }
 
@@ -383,15 +318,6 @@ impl Gateway {
     }
 }
 
-impl From<LoadFault> for StartFault {
-    fn from(fault: LoadFault) -> Self {
-        match fault {
-            LoadFault::Refused(findings) => Self::Configuration(findings),
-            LoadFault::Dns(error) => Self::Dns(error),
-        }
-    }
-}
-
 /// The first word of what a driver says about itself.
 fn driver_name(choice: &Choice) -> String {
     let text = choice.to_string();
@@ -414,45 +340,4 @@ fn refuse_reload(why: &dyn fmt::Display) {
 fn admin_log(logs: Vec<AccessLog>, ring: Option<LogRing>) -> Option<AdminLog> {
     let ring = ring.filter(|_| !logs.is_empty())?;
     Some(AdminLog { logs, ring })
-}
-
-fn worker_options(
-    placement: Placement,
-    settings: &Settings,
-    stats: &Arc<PerWorker<WorkerStats>>,
-    rings: Rings,
-) -> Options {
-    Options {
-        driver: settings.driver.driver,
-        uring: settings.driver.uring.clone(),
-        stats: stats.clone(),
-        log: log_writers(rings),
-        ..Options::new(placement)
-    }
-}
-
-fn engine_maker(
-    stats: &Arc<PerWorker<WorkerStats>>,
-    workers: usize,
-) -> impl Fn(WorkerIndex) -> Engine + Send + Sync + 'static {
-    let stats = stats.clone();
-    let hostname = hostname();
-    move |worker| {
-        Engine::new(EngineOptions {
-            worker,
-            workers,
-            // Keys of a new RandomState come from the kernel's random numbers.
-            seed: RandomState::new().hash_one(worker),
-            buffer_payload: limits::BUFFER_PAYLOAD,
-            buffers_limit: limits::BUFFERS_PER_WORKER,
-            connections_limit: limits::CONNECTIONS_PER_WORKER,
-            hostname: hostname.clone(),
-            stats: stats.clone(),
-        })
-    }
-}
-
-fn hostname() -> Box<str> {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname");
-    name.map_or("-".into(), |name| name.trim_end().into())
 }
