@@ -70,6 +70,7 @@ struct Conn {
     thinking: bool,
     deaf: bool,
     silent_since: u64,
+    sent_before: u64,
 }
 
 /// A request whose response is awaited.
@@ -204,7 +205,11 @@ impl Client {
 
     fn check_patience(&mut self, net: &mut Net, ledger: &mut Ledger) {
         let now = net.now().0;
-        let Some(conn) = &self.conn else { return };
+        let Some(conn) = &mut self.conn else { return };
+        let sent = net.link(conn.link).inward.sent_total;
+        if sent > std::mem::replace(&mut conn.sent_before, sent) {
+            conn.silent_since = now; // a slow upload is no silence
+        }
         let waited = now - conn.silent_since;
         if waited < PATIENCE {
             return self.wake(net, PATIENT, PATIENCE - waited);
@@ -513,7 +518,8 @@ impl Client {
             None => flying.whole_at,
         });
         let left = net.link(conn.link).inward.sent_total;
-        if whole_at > left && !conn.will_close {
+        let spoilt = ledger.entry(id).plan.spoil.is_some();
+        if (whole_at > left || spoilt) && !conn.will_close {
             net.violation(format!(
                 "response {id} came before its request was read, without close"
             ));
@@ -543,9 +549,9 @@ impl Client {
         let Some(conn) = &mut self.conn else { return };
         while let Some(flying) = conn.outstanding.pop_back() {
             if ledger.entry(flying.id).deliveries.is_empty() {
-                // In a storm the request may have left the machine just before the connection
-                // closed.
-                ledger.entry_mut(flying.id).repeated = ledger.tolerance.errors && !conn.will_close;
+                // Where errors are excused, it may have left the machine just before the end.
+                ledger.entry_mut(flying.id).repeated =
+                    ledger.excused(flying.id) && !conn.will_close;
                 self.waiting.push_front(flying.id);
                 continue;
             }
@@ -684,6 +690,7 @@ impl Conn {
             thinking: false,
             deaf: false,
             silent_since: now,
+            sent_before: 0,
         }
     }
 

@@ -73,8 +73,13 @@ impl Configurator {
         }
     }
 
-    /// A configuration with these endpoints (bits per cluster) and listeners.
-    pub fn snapshot(&mut self, endpoints: [u8; 2], listeners: [bool; 2]) -> Arc<Snapshot> {
+    /// A configuration with these endpoints (bits per cluster), listeners and clusters.
+    pub fn snapshot(
+        &mut self,
+        endpoints: [u8; 2],
+        listeners: [bool; 2],
+        present: [bool; 2],
+    ) -> Arc<Snapshot> {
         self.generation += 1;
         let clusters = [0, 1].map(|index| Arc::new(self.cluster(index, endpoints[index])));
         Arc::new(Snapshot {
@@ -86,7 +91,11 @@ impl Configurator {
                 .iter()
                 .map(|cluster| (cluster.name.clone(), cluster.id))
                 .collect::<HashMap<_, _>>(),
-            clusters: clusters.into_iter().map(Some).collect(),
+            clusters: clusters
+                .into_iter()
+                .zip(present)
+                .map(|(cluster, present)| present.then_some(cluster))
+                .collect(),
         })
     }
 

@@ -462,7 +462,13 @@ impl Conn {
         if reset && !self.failed && (drained || !self.receive_on) {
             self.failed = true;
             let at = self.receive_at(net, habits.delay);
-            let (conn, fault) = (self.id, IoFault::Reset);
+            let faults = [
+                IoFault::Reset,
+                IoFault::Reset,
+                IoFault::TimedOut,
+                IoFault::Other,
+            ];
+            let (conn, fault) = (self.id, net.dice.pick(&faults));
             net.agenda
                 .at(at, Action::Event(Event::Failed { conn, fault }));
             return;

@@ -82,10 +82,38 @@ pub struct RequestPlan {
     pub expect: bool,
     /// Wants a tunnel.
     pub tunnel: Option<TunnelPlan>,
+    /// What is wrong with its chunked body.
+    pub spoil: Option<Spoil>,
     /// The route answers by itself, with [`DIRECT_BODY`].
     pub direct: bool,
     /// What the origin answers.
     pub response: ResponsePlan,
+}
+
+/// A fault in a chunked body, behind a head that is in order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Spoil {
+    /// A chunk size that is no number (F08).
+    Size,
+    /// A chunk line that ends in a bare LF (F11).
+    LineFeed,
+    /// Bytes between a chunk and its CRLF (F11).
+    Overlong,
+    /// A trailer with a space before its colon (F12).
+    Trailer,
+    /// A chunk extension of 300 bytes (F10).
+    Extension,
+}
+
+impl Spoil {
+    /// All of them.
+    pub const ALL: [Spoil; 5] = [
+        Spoil::Size,
+        Spoil::LineFeed,
+        Spoil::Overlong,
+        Spoil::Trailer,
+        Spoil::Extension,
+    ];
 }
 
 /// Body of the direct response.

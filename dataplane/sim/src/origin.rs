@@ -117,6 +117,9 @@ impl OriginConn {
     pub fn crash(&mut self, net: &mut Net, ledger: &mut Ledger) {
         if !self.gone {
             self.excuse_current(ledger);
+            if let Some(last) = self.last {
+                ledger.delivery_died(last, self.index); // its answer may be lost on the way
+            }
             self.leave(net, ledger, Ending::Reset);
         }
     }
@@ -207,11 +210,19 @@ impl OriginConn {
             .as_mut()
             .ok_or("body bytes without a request")?;
         let id = current.id;
-        if let Some(at) = mismatch(id, Half::Request, current.body, bytes) {
+        let plan = &ledger.entry(id).plan;
+        let left = (plan.body.len - current.body.min(plan.body.len)) as usize;
+        let spoilt = plan.spoil.is_some(); // the last chunk of it may be no pattern
+        let planned = if spoilt {
+            &bytes[..bytes.len().min(left)]
+        } else {
+            bytes
+        };
+        if let Some(at) = mismatch(id, Half::Request, current.body, planned) {
             return Err(format!("request {id}: wrong byte at {at}"));
         }
         current.body += bytes.len() as u64;
-        if current.body > ledger.entry(id).plan.body.len {
+        if current.body > plan.body.len && !spoilt {
             return Err(format!("request {id} is longer than the client's"));
         }
         Ok(())
@@ -226,6 +237,9 @@ impl OriginConn {
         let current = self.current.as_mut().ok_or("an end without a request")?;
         let id = current.id;
         let plan = &ledger.entry(id).plan;
+        if let Some(spoil) = plan.spoil {
+            return Err(format!("request {id} looks complete in spite of {spoil:?}"));
+        }
         if current.body != plan.body.len {
             let (got, planned) = (current.body, plan.body.len);
             return Err(format!(
@@ -257,6 +271,8 @@ impl OriginConn {
         current.answered = true;
         let plan = ledger.entry(id).plan.clone();
         let accident = plan.response.accident;
+        // Whoever is sent on this connection before the surplus arrives has to suffer for it.
+        ledger.tolerance.errors |= accident == Accident::ExtraBytes;
         if accident.spoils() {
             ledger.entry_mut(id).may_fail = true;
         }
@@ -301,22 +317,17 @@ impl OriginConn {
             .current
             .as_ref()
             .is_some_and(|current| current.read && current.answered);
-        if !over || self.tunnel.is_some() {
-            return;
-        }
-        let Some(current) = self.current.take() else {
+        let Some(current) = self.current.take_if(|_| over && self.tunnel.is_none()) else {
             return;
         };
-        self.served += 1;
-        self.last = Some(current.id);
         let plan = &ledger.entry(current.id).plan;
-        let silent = matches!(
-            plan.response.accident,
-            Accident::Silence | Accident::SilenceInBody
-        );
-        if silent {
+        let accident = plan.response.accident;
+        if matches!(accident, Accident::Silence | Accident::SilenceInBody) {
+            self.current = Some(current); // for ever
             return;
         }
+        self.served += 1;
+        self.last = Some(current.id);
         if plan.response.ends_connection(plan.method) {
             return self.leave_behind(net, ledger, Ending::Close);
         }

@@ -10,7 +10,7 @@ use crate::client::ClientPlan;
 use crate::dice::Dice;
 use crate::driver::DriverHabits;
 use crate::ledger::{Rules, Tolerance};
-use crate::message::RequestPlan;
+use crate::message::{Framing, RequestPlan};
 use crate::net::{Cut, Direction, Ending, Habits};
 use crate::origin::OriginHabits;
 use crate::vandal::{PAYLOADS, VandalPlan};
@@ -39,6 +39,10 @@ pub enum Step {
     Endpoints([u8; 2]),
     /// A new configuration without the second listener.
     RemoveListener,
+    /// A new configuration in which it is back.
+    RestoreListener,
+    /// A new configuration with these clusters.
+    Clusters([bool; 2]),
     /// Drain.
     Drain,
     /// Accepting failed.
@@ -267,14 +271,15 @@ impl Draft {
             .iter()
             .map(|link| link.piece.0.min(link.piece.1))
             .min();
-        let body_max = self.body_max.min(narrow.unwrap_or(1).saturating_mul(400));
+        let narrow = if slow { 5 } else { narrow.unwrap_or(1) };
+        let body_max = self.body_max.min(narrow.saturating_mul(400));
         for id in first..first + count {
             let plan = author.request(id, body_max, dice);
-            let fragile = !plan.is_idempotent() || plan.body.len > 0 || plan.tunnel.is_some();
-            let stale = self.world.origin.close_after > 0;
-            self.world.excused.push(
-                slow || stale && (fragile || plan.body.framing != crate::message::Framing::None),
-            );
+            let bodiless = plan.body.framing == Framing::None && plan.tunnel.is_none();
+            let resendable = plan.is_idempotent() && bodiless;
+            let stale = self.world.origin.close_after > 0 && !resendable;
+            let excused = slow || stale || plan.spoil.is_some();
+            self.world.excused.push(excused);
             self.world.requests.push(plan);
         }
         self.world.clients.push(ClientPlan {
@@ -337,6 +342,9 @@ impl Draft {
         if dice.one_in(8) {
             let at = dice.between(0, 3 * SECOND);
             script.push((at, Step::RemoveListener));
+            if dice.one_in(2) {
+                script.push((at + dice.skewed(SECOND), Step::RestoreListener));
+            }
             world.tolerance.idle_close = true;
             world.tolerance.refusals = true;
         }
@@ -348,6 +356,12 @@ impl Draft {
         }
         if dice.one_in(6) {
             script.push((dice.skewed(3 * SECOND), Step::AcceptFailed));
+        }
+        if storm && dice.one_in(4) {
+            let at = dice.between(0, 3 * SECOND);
+            let left = dice.one_in(2);
+            script.push((at, Step::Clusters([left, !left])));
+            script.push((at + dice.skewed(SECOND), Step::Clusters([true, true])));
         }
         if storm && dice.one_in(2) {
             let origin = dice.below((world.origins[0] + world.origins[1]) as u64) as usize;

@@ -26,19 +26,24 @@ pub struct Payload {
     pub name: &'static str,
     /// Bytes.
     pub bytes: &'static [u8],
+    /// Bytes repeated so many times behind them, and what follows.
+    pub padding: (&'static [u8], usize, &'static [u8]),
     /// Statuses; a close without an answer is allowed only if 0 is among them.
     pub statuses: &'static [u16],
 }
 
 macro_rules! payloads {
-    ($($name:literal: $bytes:expr => $statuses:expr;)*) => {
+    ($($name:literal: $bytes:expr $(, $padding:expr)? => $statuses:expr;)*) => {
         /// Every way of breaking the rules that is tried.
         pub const PAYLOADS: &[Payload] = &[$(Payload {
             name: $name,
             bytes: $bytes,
+            padding: payloads!(padding $($padding)?),
             statuses: $statuses,
         },)*];
     };
+    (padding) => { (b"", 0, b"") };
+    (padding $padding:expr) => { $padding };
 }
 
 payloads! {
@@ -81,10 +86,30 @@ payloads! {
         b"POST /a HTTP/1.1\r\nHost: sim\r\nx-sim-id: 0\r\n\
           Expect: 200-ok\r\nContent-Length: 3\r\n\r\nabc"
         => &[417];
+    "t04_long_target": b"GET /", (b"x", 9000, b" HTTP/1.1\r\nHost: sim\r\n\r\n") => &[414];
+    "l08_huge_head": b"GET /a HTTP/1.1\r\nHost: sim\r\nx-sim-id: 0\r\nx: ", (b"y", 62_000, b"\r\n\r\n")
+        => &[408, 431];
+    "l08_many_fields": b"GET /a HTTP/1.1\r\nHost: sim\r\nx-sim-id: 0\r\n", (b"x: y\r\n", 120, b"\r\n")
+        => &[431];
+    "t02_long_method": b"", (b"M", 40, b" /a HTTP/1.1\r\nHost: sim\r\n\r\n") => &[400];
     "tls_on_a_plain_port": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" => &[0, 400, 408];
     "s03_half_a_head": b"GET /a HTTP/1.1\r\nHost: sim\r\nx-sim-id: 0\r\nx-slow: " => &[0, 408];
     "s07_nothing": b"" => &[0, 408];
 }
+
+impl Payload {
+    /// All its bytes.
+    pub fn rendered(&self) -> Vec<u8> {
+        let (pad, count, end) = self.padding;
+        [self.bytes, &pad.repeat(count), end].concat()
+    }
+}
+
+/// Nanoseconds after which it should have been shown the door: the longest timeout is that of an idle
+/// connection, a minute.
+const PATIENCE: u64 = 90_000_000_000;
+/// Token of the wake at the end of its patience.
+const SHOWN_OUT: u64 = 1;
 
 /// A vandal.
 pub struct Vandal {
@@ -144,10 +169,9 @@ impl Vandal {
         net.mark(&[50, index as u64], || {
             format!("van  {index} begins {name}")
         });
-        net.write(link, self.payload().bytes);
-        let token = 1;
-        net.agenda
-            .after(400_000_000_000, Action::Wake(Actor::Vandal(index), token));
+        net.write(link, &self.payload().rendered());
+        let wake = Action::Wake(Actor::Vandal(index), SHOWN_OUT);
+        net.agenda.after(PATIENCE, wake);
     }
 
     /// Its patience is over: it should have been shown the door.

@@ -71,7 +71,9 @@ pub struct World<'m, M> {
     worker_stats: Arc<PerWorker<WorkerStats>>,
     endpoints: [u8; 2],
     listeners: [bool; 2],
+    clusters: [bool; 2],
     drained: bool,
+    rebound: bool,
     log_lines: u64,
     snapshots: Vec<Arc<Snapshot>>,
     pace: Pace,
@@ -127,7 +129,9 @@ impl<'m, M: Machine> World<'m, M> {
             worker_stats,
             endpoints: all,
             listeners: [true, true],
+            clusters: [true, true],
             drained: false,
+            rebound: false,
             log_lines: 0,
             snapshots: Vec::new(),
             pace: Pace::default(),
@@ -350,6 +354,16 @@ impl<'m, M: Machine> World<'m, M> {
                 self.listeners[1] = false;
                 batch.push(self.snapshot());
             }
+            Step::RestoreListener if !self.drained => {
+                self.listeners[1] = true;
+                batch.push(self.snapshot());
+                self.rebound = true;
+            }
+            Step::RestoreListener => {}
+            Step::Clusters(clusters) => {
+                self.clusters = clusters;
+                batch.push(self.snapshot());
+            }
             Step::Drain => self.drain_now(batch),
             Step::AcceptFailed => batch.push(Event::AcceptFailed {
                 listener: ListenerId(0),
@@ -361,7 +375,9 @@ impl<'m, M: Machine> World<'m, M> {
     }
 
     fn snapshot(&mut self) -> Event {
-        let snapshot = self.configurator.snapshot(self.endpoints, self.listeners);
+        let snapshot = self
+            .configurator
+            .snapshot(self.endpoints, self.listeners, self.clusters);
         self.snapshots.push(Arc::clone(&snapshot));
         Event::Snapshot(snapshot)
     }
@@ -431,6 +447,9 @@ impl<'m, M: Machine> World<'m, M> {
         }
         self.driver
             .feed_starved(&mut self.net, self.machine.buffers());
+        if std::mem::take(&mut self.rebound) {
+            self.driver.unlistened.retain(|id| id.0 != 1); // bound again once the machine knows it
+        }
         self.after_turn(&offered);
     }
 

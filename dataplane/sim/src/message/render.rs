@@ -1,7 +1,8 @@
 //! Plans to bytes. The writer of the simulator, independent of the core's.
 
 use super::{
-    Accident, BodyPlan, FieldPair, Framing, Half, RequestId, RequestPlan, ResponsePlan, body_bytes,
+    Accident, BodyPlan, FieldPair, Framing, Half, RequestId, RequestPlan, ResponsePlan, Spoil,
+    body_bytes,
 };
 use crate::dice::Dice;
 
@@ -36,11 +37,26 @@ pub fn request_bytes(plan: &RequestPlan, dice: &mut Dice) -> (Vec<u8>, Vec<u8>) 
     push_connection(&mut fields, options);
     push_framing(&mut fields, &plan.body, plan.body.len);
     write_fields(&mut head, &fields);
-    let body = body(plan.id, Half::Request, &plan.body, dice);
+    let mut body = body(plan.id, Half::Request, &plan.body, dice);
+    if let Some(spoil) = plan.spoil {
+        body.truncate(body.len() - b"0\r\n\r\n".len());
+        body.extend(spoilt_end(spoil));
+    }
     (head, body)
 }
 
-/// The bytes of an answer, and whether they end early because of the accident.
+/// What follows the last good chunk instead of the end of the body.
+fn spoilt_end(spoil: Spoil) -> Vec<u8> {
+    match spoil {
+        Spoil::Size => b"+5\r\nhello\r\n0\r\n\r\n".to_vec(),
+        Spoil::LineFeed => b"0\n\r\n".to_vec(),
+        Spoil::Overlong => b"5\r\nhello!\r\n0\r\n\r\n".to_vec(),
+        Spoil::Trailer => b"0\r\nx-t : 1\r\n\r\n".to_vec(),
+        Spoil::Extension => format!("0;{}\r\n\r\n", "e".repeat(300)).into_bytes(),
+    }
+}
+
+/// The bytes of an answer, as its accident leaves them.
 pub fn response_bytes(plan: &RequestPlan, dice: &mut Dice) -> Vec<u8> {
     let response = &plan.response;
     let mut bytes = interims(plan);

@@ -4,7 +4,7 @@ use super::{MS, Weather};
 use crate::dice::Dice;
 use crate::ledger::Rules;
 use crate::message::{
-    Accident, BodyPlan, FieldPair, Framing, RequestPlan, ResponsePlan, TunnelPlan,
+    Accident, BodyPlan, FieldPair, Framing, RequestPlan, ResponsePlan, Spoil, TunnelPlan,
 };
 
 /// What kind of messages a scenario has.
@@ -67,6 +67,7 @@ impl Author {
             hop_fields: hop(dice),
             expect: body.len > 0 && !http10 && dice.one_in(5),
             body,
+            spoil: None,
             direct: tunnel.is_none() && dice.one_in(12),
             tunnel,
             response: self.response(http10, body_max, dice),
@@ -76,6 +77,11 @@ impl Author {
         }
         self.fit_tunnel(&mut plan, dice);
         self.fit_accident(&mut plan);
+        let chunked = plan.body.framing == Framing::Chunked;
+        if chunked && self.weather != Weather::Calm && dice.one_in(8) {
+            plan.spoil = Some(dice.pick(&Spoil::ALL));
+            plan.body.trailers.clear();
+        }
         plan
     }
 
