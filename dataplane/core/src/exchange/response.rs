@@ -423,13 +423,17 @@ impl Engine {
         if bodiless && exchange.request.method == Method::Head {
             exchange.response.declared_length = Some(body.len() as u64);
         }
-        exchange.response_stage = ResponseStage::Done;
         self.encode_head(exchange);
         if !bodiless {
             self.scratch.extend_from_slice(body);
+        }
+        self.send_scratch(exchange.downstream, None)?;
+        // Only now: an answer that found no buffers is no answer, and the connection must not go on.
+        exchange.response_stage = ResponseStage::Done;
+        if !bodiless {
             exchange.record.bytes_sent += body.len() as u64;
         }
-        self.send_scratch(exchange.downstream, None)
+        Ok(())
     }
 
     /// Server, date, via, and what we add for the client's information.
