@@ -53,7 +53,9 @@ pub struct Load {
     /// When a kept connection turns out to be closed before a byte of the answer, send a GET again
     /// on a fresh one, as RFC 9110 section 9.2.2 lets every client do. Counted, and no failure.
     pub resend: bool,
-    /// A refused connect ends that connection's loop and is no failure: the server has left.
+    /// A refused or reset connect ends that connection's loop and is no failure: the server has left.
+    /// The kernel may also have opened a connection that the leaving server never took: when it ends
+    /// before a byte of its first answer, a GET is sent again, and counted as such.
     pub until_refused: bool,
 }
 
@@ -362,8 +364,9 @@ impl Client {
                 true
             }
             Err(error) => {
-                let left = error.kind() == io::ErrorKind::ConnectionRefused
-                    && self.shared.load.until_refused;
+                use io::ErrorKind::{ConnectionRefused, ConnectionReset};
+                let gone = matches!(error.kind(), ConnectionRefused | ConnectionReset);
+                let left = gone && self.shared.load.until_refused;
                 match left {
                     true => self.report.refused += 1,
                     false => self.report.failures[Failure::Connect as usize] += 1,
@@ -408,6 +411,13 @@ impl Client {
                 }
             }
             Outcome::Stale if self.shared.load.resend && self.shared.load.body.is_none() => {
+                self.report.resent += 1;
+                self.connections[slot] = None;
+                return self.begin(slot);
+            }
+            Outcome::Failed(Failure::Closed)
+                if self.shared.load.until_refused && self.shared.load.body.is_none() =>
+            {
                 self.report.resent += 1;
                 self.connections[slot] = None;
                 return self.begin(slot);
