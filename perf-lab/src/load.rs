@@ -53,9 +53,9 @@ pub struct Load {
     /// When a kept connection turns out to be closed before a byte of the answer, send a GET again
     /// on a fresh one, as RFC 9110 section 9.2.2 lets every client do. Counted, and no failure.
     pub resend: bool,
-    /// A refused or reset connect ends that connection's loop and is no failure: the server has left.
-    /// The kernel may also have opened a connection that the leaving server never took: when it ends
-    /// before a byte of its first answer, a GET is sent again, and counted as such.
+    /// A refused or reset connect ends that connection's loop and is no failure: the server has
+    /// left. The kernel may also have opened a connection that the leaving server never took: when
+    /// it ends before a byte of its first answer, a GET is sent again, and counted as such.
     pub until_refused: bool,
 }
 

@@ -105,8 +105,8 @@ impl Payload {
     }
 }
 
-/// Nanoseconds after which it should have been shown the door: the longest timeout is that of an idle
-/// connection, a minute.
+/// Nanoseconds after which it should have been shown the door: the longest timeout is that of an
+/// idle connection, a minute.
 const PATIENCE: u64 = 90_000_000_000;
 /// Token of the wake at the end of its patience.
 const SHOWN_OUT: u64 = 1;

@@ -152,7 +152,8 @@ fn run(gateway: &Gateway, origin: &Origin, case: &Case) -> Vec<String> {
     let _ = client.write_all(&case.client);
     if !case.client_then.is_empty() {
         answer.read_due(&mut client, &heads);
-        // Bytes on an idle connection cost it (C05); until then nobody can tell them from an answer.
+        // Bytes on an idle connection cost it (C05); until then nobody can tell them from an
+        // answer.
         if !case.origin_late.is_empty() && !origin.wait_closed() {
             return vec!["the origin's connection stays open after unasked bytes".to_owned()];
         }

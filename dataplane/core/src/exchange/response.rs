@@ -428,7 +428,8 @@ impl Engine {
             self.scratch.extend_from_slice(body);
         }
         self.send_scratch(exchange.downstream, None)?;
-        // Only now: an answer that found no buffers is no answer, and the connection must not go on.
+        // Only now: an answer that found no buffers is no answer, and the connection must not go
+        // on.
         exchange.response_stage = ResponseStage::Done;
         if !bodiless {
             exchange.record.bytes_sent += body.len() as u64;
