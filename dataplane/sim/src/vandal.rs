@@ -87,9 +87,11 @@ payloads! {
           Expect: 200-ok\r\nContent-Length: 3\r\n\r\nabc"
         => &[417];
     "t04_long_target": b"GET /", (b"x", 9000, b" HTTP/1.1\r\nHost: sim\r\n\r\n") => &[414];
-    "l08_huge_head": b"GET /a HTTP/1.1\r\nHost: sim\r\nx-sim-id: 0\r\nx: ", (b"y", 62_000, b"\r\n\r\n")
+    "l08_huge_head": b"GET /a HTTP/1.1\r\nHost: sim\r\n\
+          x-sim-id: 0\r\nx: ", (b"y", 62_000, b"\r\n\r\n")
         => &[408, 431];
-    "l08_many_fields": b"GET /a HTTP/1.1\r\nHost: sim\r\nx-sim-id: 0\r\n", (b"x: y\r\n", 120, b"\r\n")
+    "l08_many_fields": b"GET /a HTTP/1.1\r\n\
+          Host: sim\r\nx-sim-id: 0\r\n", (b"x: y\r\n", 120, b"\r\n")
         => &[431];
     "t02_long_method": b"", (b"M", 40, b" /a HTTP/1.1\r\nHost: sim\r\n\r\n") => &[400];
     "tls_on_a_plain_port": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" => &[0, 400, 408];
