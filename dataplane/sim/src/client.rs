@@ -10,6 +10,7 @@ use crate::message::reader::{Finish, Head, Part, Reader};
 use crate::message::{DIRECT_BODY, Framing, Half, RequestId, body_bytes, mismatch, request_bytes};
 use crate::net::{Ending, Habits, LinkId, Net, Notice};
 use crate::tunnel::Tunnel;
+use crate::vandal::PAYLOADS;
 
 /// Nanoseconds without any sign of life after which a client says that the machine hangs.
 const PATIENCE: u64 = 900_000_000_000;
@@ -33,6 +34,8 @@ pub struct ClientPlan {
     pub habits: Vec<Habits>,
     /// Shuts its sending side down after the last request.
     pub half_close: bool,
+    /// Sends this row of the vandals' [`PAYLOADS`] right behind its last request.
+    pub parting_shot: Option<usize>,
     /// How it leaves when all is answered: closes, resets, or waits for the idle timeout (`Stall`).
     pub leave: Ending,
 }
@@ -68,6 +71,7 @@ struct Conn {
     will_close: bool,
     finished_sending: bool,
     thinking: bool,
+    shot: bool,
     deaf: bool,
     silent_since: u64,
     sent_before: u64,
@@ -254,10 +258,7 @@ impl Client {
     fn next_request(&self, ledger: &Ledger) -> Option<RequestId> {
         let conn = self.conn.as_ref()?;
         let id = *self.waiting.front()?;
-        let last_ends = conn.outstanding.back().is_some_and(|flying| {
-            let plan = &ledger.entry(flying.id).plan;
-            !plan.keep_alive || plan.tunnel.is_some() || flying.held_body.is_some()
-        });
+        let last_ends = conn.last_ends(ledger);
         let free = conn.outstanding.len() < self.plan.depth;
         let ready = free && !conn.will_close && !conn.thinking && !last_ends;
         (ready && conn.tunnel.is_none() && !conn.finished_sending).then_some(id)
@@ -273,6 +274,19 @@ impl Client {
         if self.plan.half_close && !conn.finished_sending && !conn.holds_body() && !tunnels {
             conn.finished_sending = true;
             net.end(conn.link, Ending::Finish);
+        }
+        let last_ends = conn.last_ends(ledger);
+        if let Some(row) = self.plan.parting_shot
+            && !last_ends
+            && !conn.finished_sending
+            && !conn.shot
+        {
+            conn.shot = true;
+            conn.finished_sending = true;
+            net.write(conn.link, &PAYLOADS[row].rendered());
+        }
+        if conn.shot {
+            return; // what it deserves is an answer and a closed connection
         }
         if conn.outstanding.is_empty() && !conn.will_close && leave != Ending::Stall {
             net.end(conn.link, leave);
@@ -341,6 +355,9 @@ impl Client {
         });
         let Some(conn) = &mut self.conn else { return };
         let Some(flying) = conn.outstanding.front_mut() else {
+            if conn.shot {
+                return self.shot_answered(net, head);
+            }
             return net.violation(format!(
                 "client {index} gets a response that nobody asked for"
             ));
@@ -353,6 +370,18 @@ impl Client {
             102..=199 => self.interim(net, ledger, head),
             200..=599 => self.final_head(net, ledger, id, status, head),
             _ => net.violation(format!("status line {:?}", head.start)),
+        }
+    }
+
+    /// The answer to its parting shot.
+    fn shot_answered(&mut self, net: &mut Net, head: &Head) {
+        let refused = head.start[1].starts_with(['4', '5']) && head.connection_has("close");
+        if !refused {
+            net.violation(format!("answer to a parting shot: {:?}", head.start));
+        }
+        if let Some(conn) = &mut self.conn {
+            conn.will_close = true;
+            conn.deaf = true;
         }
     }
 
@@ -613,7 +642,7 @@ impl Client {
         let Some(conn) = &mut self.conn else { return };
         let partial = !conn.deaf && conn.reader.finish() != Finish::Clean;
         let Some(first) = conn.outstanding.front() else {
-            if partial {
+            if partial && !conn.shot {
                 net.violation(format!("client {index} gets bytes that nobody asked for"));
             }
             return;
@@ -688,6 +717,7 @@ impl Conn {
             will_close: false,
             finished_sending: false,
             thinking: false,
+            shot: false,
             deaf: false,
             silent_since: now,
             sent_before: 0,
@@ -721,6 +751,14 @@ impl Conn {
         self.outstanding
             .iter()
             .any(|flying| flying.held_body.is_some())
+    }
+
+    /// Nothing may be sent behind the last request: it ends the connection, or its body waits.
+    fn last_ends(&self, ledger: &Ledger) -> bool {
+        self.outstanding.back().is_some_and(|flying| {
+            let plan = &ledger.entry(flying.id).plan;
+            !plan.keep_alive || plan.tunnel.is_some() || flying.held_body.is_some()
+        })
     }
 
     fn has_tunnel(&self, ledger: &Ledger) -> bool {

@@ -290,8 +290,16 @@ impl Draft {
             think: dice.pick(&[0, 0, MS, 200 * MS]),
             habits: links,
             half_close: dice.one_in(6),
+            parting_shot: self.parting_shot(dice),
             leave: dice.pick(&[Ending::Close, Ending::Close, Ending::Reset, Ending::Stall]),
         });
+    }
+
+    /// Only what is refused at its head: a vandal that merely waits would keep the client waiting.
+    fn parting_shot(&self, dice: &mut Dice) -> Option<usize> {
+        let row = dice.below(PAYLOADS.len() as u64) as usize;
+        let refused = !PAYLOADS[row].statuses.contains(&0);
+        (refused && self.world.weather != Weather::Calm && dice.one_in(6)).then_some(row)
     }
 
     /// The connections of one client, in turn.

@@ -75,6 +75,7 @@ pub struct World<'m, M> {
     drained: bool,
     rebound: bool,
     log_lines: u64,
+    buffers_inside: usize,
     snapshots: Vec<Arc<Snapshot>>,
     pace: Pace,
 }
@@ -133,6 +134,7 @@ impl<'m, M: Machine> World<'m, M> {
             drained: false,
             rebound: false,
             log_lines: 0,
+            buffers_inside: 0,
             snapshots: Vec::new(),
             pace: Pace::default(),
             scenario,

@@ -30,6 +30,12 @@ impl<M: Machine> World<'_, M> {
                 "{in_use} buffers in use of {limit}, {held} with the driver"
             ));
         }
+        let inside = in_use.saturating_sub(self.driver.buffers_held);
+        if std::mem::replace(&mut self.buffers_inside, inside) != inside {
+            self.net.mark(&[4, inside as u64], || {
+                format!("  = {inside} buffers in the machine, {in_use} of {limit} in use")
+            });
+        }
         let mut lines = 0;
         self.machine.take_log(&mut |_, _| lines += 1);
         self.log_lines += lines;
