@@ -33,6 +33,13 @@ impl Engine {
         if let Some(downstream) = self.downstream_mut(exchange.downstream) {
             downstream.phase = Phase::Tunnel;
         }
+        if let Some(rest) = rest {
+            if rest.is_empty() {
+                self.buffers.give(rest);
+            } else {
+                self.tunnel_to_downstream(exchange, rest);
+            }
+        }
         let ahead = self.take_ahead(exchange.downstream);
         if let Some(upstream) = exchange.upstream {
             exchange.record.bytes_received += ahead.len() as u64;
@@ -42,13 +49,6 @@ impl Engine {
             let blocked = self.link(upstream).is_some_and(|link| link.blocks);
             if !blocked {
                 self.receive(exchange.downstream, true);
-            }
-        }
-        if let Some(rest) = rest {
-            if rest.is_empty() {
-                self.buffers.give(rest);
-            } else {
-                self.tunnel_to_downstream(exchange, rest);
             }
         }
         let ended = self

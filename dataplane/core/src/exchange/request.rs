@@ -64,8 +64,9 @@ impl Engine {
             let count = buffer.fill_from(bytes);
             bytes = &bytes[count..];
             if exchange.request_complete {
-                self.keep_for_later(exchange, buffer.as_slice())?;
+                let kept = self.keep_for_later(exchange, buffer.as_slice());
                 self.buffers.give(buffer);
+                kept?;
             } else {
                 self.take_body(exchange, buffer)?;
             }

@@ -162,8 +162,10 @@ impl Engine {
             return Err(fault);
         }
         if exchange.response_stage == ResponseStage::Tunnel {
-            self.send_scratch(exchange.downstream, None)
-                .map_err(local)?;
+            if let Err(cause) = self.send_scratch(exchange.downstream, None) {
+                rest.into_iter().for_each(|rest| self.buffers.give(rest));
+                return Err(local(cause));
+            }
             return self.open_tunnel(exchange, rest);
         }
         // The head waits in the scratch: it leaves in front of the first bytes of the body.
