@@ -602,6 +602,8 @@ impl Client {
             && let Some(tunnel) = &mut conn.tunnel
         {
             let id = conn.outstanding[0].id;
+            // What it has still to send may meet its planned accident when nobody looks any more.
+            ledger.entry_mut(id).may_fail |= net.link(conn.link).habits.cut.is_some();
             let whole = clean && tunnel.end(net, conn.link);
             if !whole && !ledger.excused(id) {
                 net.violation(format!(
