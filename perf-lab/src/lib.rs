@@ -12,6 +12,7 @@ pub mod cpu;
 pub mod load;
 pub mod origin;
 pub mod pattern;
+pub mod record;
 pub mod relay;
 
 mod body;

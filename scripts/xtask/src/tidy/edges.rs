@@ -29,8 +29,16 @@ const EDGES: &[(&str, &[&str])] = &[
             "perf-lab",
         ],
     ),
-    ("penstock-bench", &["penstock-core"]),
-    ("perf-lab", &[]),
+    (
+        "penstock-bench",
+        // The null relay on our drivers beside other runtimes.
+        &["penstock-core", "penstock-runtime", "perf-lab"],
+    ),
+    (
+        "perf-lab",
+        // The relays run on our drivers; SMP's messages are ours.
+        &["penstock-core", "penstock-runtime", "penstock-proto"],
+    ),
     ("xtask", &[]),
 ];
 
