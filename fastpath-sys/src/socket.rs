@@ -239,6 +239,36 @@ pub fn reset_on_close(socket: BorrowedFd<'_>) -> io::Result<()> {
     set_option(&socket, libc::SOL_SOCKET, libc::SO_LINGER, linger)
 }
 
+/// Makes a listening socket deaf to new clients: their SYN is dropped, and they try again after a
+/// second. Handshakes that have begun are finished, so that the backlog can be emptied before the
+/// socket closes. What is accepted inherits the filter, which means nothing there: no SYN comes on
+/// a connection.
+pub fn refuse_new(listener: BorrowedFd<'_>) -> io::Result<()> {
+    const FLAGS: u32 = 13;
+    const SYN: u32 = 0x02;
+    const SYN_ACK: u32 = 0x12;
+    let step = |code: u32, jt, jf, k| libc::sock_filter {
+        code: code as u16,
+        jt,
+        jf,
+        k,
+    };
+    let mut steps = [
+        // A filter of a TCP socket sees segments from the TCP header on.
+        step(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS, 0, 0, FLAGS),
+        step(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K, 0, 0, SYN_ACK),
+        step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, SYN),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, 0),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, u32::MAX),
+    ];
+    let program = libc::sock_fprog {
+        len: steps.len() as libc::c_ushort,
+        filter: steps.as_mut_ptr(),
+    };
+    // `steps` outlives the call, which copies what the program points to.
+    set_option(&listener, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, program)
+}
+
 /// Our address of a socket (`getsockname`).
 pub fn local_address(socket: BorrowedFd<'_>) -> io::Result<SocketAddr> {
     name(socket, libc::getsockname)
@@ -276,8 +306,8 @@ fn stream_socket(address: SocketAddr) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// `value` must be the C type that the option documents; the module passes only `c_int` and
-/// `linger`.
+/// `value` must be the C type that the option documents; the module passes only `c_int`,
+/// `linger` and `sock_fprog`.
 fn set_option<T: Copy>(
     socket: &impl AsRawFd,
     level: libc::c_int,

@@ -26,6 +26,7 @@ use std::fmt;
 use std::io;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fastpath_sys::wake::Wake;
 use penstock_core::buffer::BufferPool;
@@ -52,8 +53,13 @@ pub trait Driver {
     /// Accepts connections from one more socket.
     fn listen(&mut self, socket: ListenSocket);
 
-    /// Closes the sockets of a listener; connections that wait in their backlogs are taken before.
+    /// Closes the sockets of a listener, in three steps: new clients are kept off, handshakes that
+    /// have begun get a moment to finish, and connections that wait in the backlogs are taken.
     fn unlisten(&mut self, listener: ListenerId);
+
+    /// True as long as clients may still come: sockets listen, or somebody is on the way to the
+    /// machine.
+    fn expects_clients(&self) -> bool;
 }
 
 /// What every driver gets.
@@ -133,6 +139,15 @@ pub fn choose(preference: Preference, options: &UringOptions) -> Result<Choice, 
         (Err(why), _) => Err(format!("{why}; the drivers auto and epoll do without")),
     }
 }
+
+/// How long a handshake that has begun may take until its listening socket closes: the round trip
+/// to a client on another continent, or what a busy machine needs to look at its last packets. A
+/// client that was kept off loses nothing by it: its SYN is sent again after a second (RFC 6298
+/// section 2), when the socket is closed in any case.
+const FAREWELL: Duration = Duration::from_millis(250);
+
+/// Tries to empty a backlog; more than any holds.
+const BACKLOG_MOST: u32 = 1 << 16;
 
 /// Buffers that drivers leave in the pool for what the machine writes itself (heads, local
 /// replies).

@@ -346,6 +346,7 @@ impl Seat {
             inbox: self.inbox,
             log,
             stats: self.options.stats,
+            draining: false,
         };
         let _ = self.report.send(Ok(()));
         // Whoever starts us waits until nobody can report any more.

@@ -36,6 +36,8 @@ pub struct Worker<D, M> {
     pub log: LogWriter,
     /// The counters of all workers.
     pub stats: Arc<PerWorker<WorkerStats>>,
+    /// Was told to drain.
+    pub draining: bool,
 }
 
 /// Whether the loop goes on.
@@ -55,7 +57,7 @@ impl<D: Driver, M: Machine> Worker<D, M> {
             if self.take_mailbox(now) == Next::Stop {
                 return Ok(());
             }
-            if !drained && self.machine.is_drained() {
+            if !drained && self.machine.is_drained() && !self.driver.expects_clients() {
                 drained = true;
                 self.inbox.announce_drained();
             }
@@ -84,9 +86,15 @@ impl<D: Driver, M: Machine> Worker<D, M> {
             match command {
                 Command::Snapshot { snapshot, sockets } => {
                     self.handle(Event::Snapshot(snapshot), now);
-                    self.listen(sockets);
+                    // Whoever drains takes no new sockets: nobody would close them.
+                    if !self.draining {
+                        self.listen(sockets);
+                    }
                 }
-                Command::Drain => self.handle(Event::Drain, now),
+                Command::Drain => {
+                    self.draining = true;
+                    self.handle(Event::Drain, now);
+                }
                 Command::Ping => {}
                 Command::Stop => {
                     self.write_log();

@@ -86,6 +86,9 @@ fn a_drain_under_load_loses_nothing() {
         let mut load = Load::new(gateway.address, "/?size=1024");
         load.size = Some(1024);
         load.until_refused = true;
+        // A connect that comes when the sockets are about to close waits a second for its refusal:
+        // it must hold up nobody else.
+        load.threads = load.connections;
         let load = load.start().expect("descriptors");
         wait_for(&load, ENOUGH);
         gateway.signal("TERM");

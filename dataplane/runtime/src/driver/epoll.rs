@@ -20,10 +20,11 @@ use penstock_core::config::ListenerId;
 use penstock_core::event::{Close, ConnId, Event, Incoming, IoFault, Op, Time};
 
 use self::connection::{Connection, Is};
+use super::errors::{self, Backlog};
 use super::lobby::Lobby;
 use super::segments::Segments;
 use super::table::Table;
-use super::{Driver, Setup, errors, reserve};
+use super::{BACKLOG_MOST, Driver, FAREWELL, Setup, reserve};
 use crate::listen::ListenSocket;
 
 /// Edges taken per wait.
@@ -56,6 +57,15 @@ struct Listener {
     queued: bool,
     /// Waits for `resume`.
     paused: bool,
+    stage: Stage,
+}
+
+/// How far a listener is on its way out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Open,
+    /// Takes those whose handshake has begun, until this time (once it is known).
+    Leaving(Option<Time>),
 }
 
 /// Moves bytes by epoll.
@@ -113,8 +123,10 @@ impl Driver for EpollDriver {
         self.now = now;
         self.flush();
         self.feed(pool);
+        let expected = self.expects_clients();
         self.resume_listeners();
-        let busy = !self.immediate.is_empty();
+        // That the last listener has closed is news, too: the worker may be drained by it.
+        let busy = !self.immediate.is_empty() || expected && !self.expects_clients();
         if busy && self.turns_without_wait < TURNS_WITHOUT_WAIT {
             self.turns_without_wait += 1;
             self.begin_turn();
@@ -185,6 +197,7 @@ impl Driver for EpollDriver {
                     socket,
                     queued: false,
                     paused: false,
+                    stage: Stage::Open,
                 });
             }
             Err(error) => {
@@ -195,18 +208,20 @@ impl Driver for EpollDriver {
         }
     }
 
-    fn unlisten(&mut self, listener: ListenerId) {
-        for index in 0..self.listeners.len() {
-            let here = self.listeners[index]
-                .as_ref()
-                .map(|entry| entry.socket.listener);
-            if here == Some(listener) {
-                while let Ok(event) = self.accept_one(index) {
-                    self.immediate.push_back(event);
-                }
-                self.listeners[index] = None;
+    fn unlisten(&mut self, id: ListenerId) {
+        for listener in self.listeners.iter_mut().flatten() {
+            if listener.socket.listener == id && listener.stage == Stage::Open {
+                // Without the filter a client may still come in the moment before the socket
+                // closes.
+                let _ = socket::refuse_new(listener.socket.socket.as_fd());
+                listener.stage = Stage::Leaving(None);
+                self.resume = Time::default();
             }
         }
+    }
+
+    fn expects_clients(&self) -> bool {
+        self.listeners.iter().any(Option::is_some) || !self.immediate.is_empty()
     }
 }
 
@@ -576,11 +591,47 @@ impl EpollDriver {
         }
         self.resume = Time::NEVER;
         for index in 0..self.listeners.len() {
-            if let Some(listener) = &mut self.listeners[index] {
-                listener.paused = false;
-                self.queue_listener(index);
+            let Some(listener) = &mut self.listeners[index] else {
+                continue;
+            };
+            listener.paused = false;
+            if let Stage::Leaving(end) = &mut listener.stage {
+                let end = *end.get_or_insert(self.now.after(FAREWELL));
+                if self.now >= end {
+                    self.close_listener(index);
+                    continue;
+                }
+                self.resume = self.resume.min(end);
+            }
+            self.queue_listener(index);
+        }
+    }
+
+    /// Takes what waits in the backlog, then closes: a client whose connection stands is served.
+    fn close_listener(&mut self, index: usize) {
+        for _ in 0..BACKLOG_MOST {
+            let error = match self.accept_one(index) {
+                Ok(event) => {
+                    self.immediate.push_back(event);
+                    continue;
+                }
+                Err(error) => error,
+            };
+            match errors::backlog(&error) {
+                Backlog::Next => {}
+                Backlog::Empty => break,
+                Backlog::Later(fault) => {
+                    self.resume = self.resume.min(self.now.after(ACCEPT_PAUSE));
+                    if let Some(entry) = &self.listeners[index] {
+                        let listener = entry.socket.listener;
+                        let event = Event::AcceptFailed { listener, fault };
+                        self.immediate.push_back(event);
+                    }
+                    return;
+                }
             }
         }
+        self.listeners[index] = None;
     }
 
     fn adopt(&mut self, incoming: Incoming, conn: ConnId) {

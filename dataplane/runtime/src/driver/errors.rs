@@ -31,6 +31,30 @@ pub(super) fn concerns_one_client(number: i32) -> bool {
     )
 }
 
+/// What an error of accept means for a backlog that is being emptied.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Backlog {
+    /// One client is gone; there may be more.
+    Next,
+    /// It is empty, or beyond use.
+    Empty,
+    /// Nobody can be taken now.
+    Later(IoFault),
+}
+
+/// The same from the error.
+pub(super) fn backlog(error: &io::Error) -> Backlog {
+    // Without a number it is not from accept, but about the client that it took.
+    match error.raw_os_error() {
+        None => Backlog::Next,
+        Some(number) if concerns_one_client(number) => Backlog::Next,
+        Some(number) if fault_of(number) == IoFault::Exhausted => {
+            Backlog::Later(IoFault::Exhausted)
+        }
+        Some(_) => Backlog::Empty,
+    }
+}
+
 /// True if bytes received before the fault may still wait in the socket.
 pub(super) fn leaves_bytes(fault: IoFault) -> bool {
     matches!(fault, IoFault::Reset | IoFault::TimedOut)

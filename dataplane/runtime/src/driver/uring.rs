@@ -133,14 +133,18 @@ impl UringDriver {
 impl Driver for UringDriver {
     fn wait(&mut self, pool: &mut BufferPool, now: Time, until: Time) -> io::Result<()> {
         self.now = now;
+        let expected = self.expects_clients();
         self.resume_listeners();
+        // That the last listener has closed is news, too: the worker may be drained by it.
+        let closed = expected && !self.expects_clients();
         self.top_up(pool);
         self.feed(pool);
         self.settle();
         self.count();
         let until = until.min(self.resume);
         let timeout = (until != Time::NEVER).then(|| Duration::from_nanos(until.since(now)));
-        let want = u32::from(self.immediate.is_empty() && !self.can_feed(pool));
+        let news = closed || !self.immediate.is_empty() || self.can_feed(pool);
+        let want = u32::from(!news);
         self.ring.enter(want, timeout)
     }
 
@@ -181,6 +185,10 @@ impl Driver for UringDriver {
 
     fn unlisten(&mut self, listener: ListenerId) {
         self.remove_listeners(listener);
+    }
+
+    fn expects_clients(&self) -> bool {
+        self.listeners.iter().any(Option::is_some) || !self.immediate.is_empty()
     }
 }
 

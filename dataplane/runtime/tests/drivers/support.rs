@@ -35,6 +35,8 @@ pub(crate) struct Tally {
     /// Bytes that came to a mute machine all the same.
     pub(crate) muted: AtomicUsize,
     pub(crate) faults: Mutex<Vec<IoFault>>,
+    /// Who holds it keeps the machines from draining.
+    pub(crate) gate: Mutex<()>,
 }
 
 /// What a machine does with a client.
@@ -271,6 +273,7 @@ impl Machine for Proxy {
             }
             Event::Snapshot(_) => {}
             Event::Drain => {
+                drop(self.tally.gate.lock());
                 self.draining = true;
                 let listeners = self.listeners.drain(..);
                 self.ops

@@ -5,6 +5,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
+use std::time::Duration;
 
 use crate::support::{
     self, Duty, HIGH, World, echo, origin, read_pattern, start, start_at, until, write_pattern,
@@ -46,6 +47,8 @@ on_both_drivers! {
     a_flood_starves_nobody
     a_reset_frees_what_a_flood_held
     all_who_starved_are_fed
+    drained_only_when_the_backlog_is_served
+    no_client_is_reset_by_a_drain
     drain_takes_the_backlog
     listener_moves_to_another_port
 }
@@ -359,6 +362,41 @@ fn all_who_starved_are_fed(driver: Preference) {
     world.end();
 }
 
+fn drained_only_when_the_backlog_is_served(driver: Preference) {
+    let world = start(driver, 1, Duty::Echo, 64);
+    let gate = world.tally.gate.lock().unwrap();
+    world.runtime.drain();
+    let clients: Vec<TcpStream> = (0..10).map(|_| world.client()).collect();
+    drop(gate);
+    until(|| world.tally.accepted.load(SeqCst) == 10);
+    assert!(world.runtime.wait_drained(Duration::ZERO).is_err());
+    clients.iter().for_each(|client| echo(client, 1, 1000));
+    world.runtime.wait_drained(support::PATIENCE).unwrap();
+    world.runtime.stop();
+}
+
+fn no_client_is_reset_by_a_drain(driver: Preference) {
+    for _ in 0..3 {
+        let world = start(driver, 2, Duty::Echo, 64);
+        let accepted = || world.tally.accepted.load(SeqCst);
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    while let Ok(mut client) = TcpStream::connect(world.address) {
+                        client.write_all(b"ping").unwrap();
+                        client.read_exact(&mut [0; 4]).unwrap();
+                        fastpath_sys::socket::reset_on_close(client.as_fd()).unwrap();
+                    }
+                });
+            }
+            until(|| accepted() > 100);
+            world.runtime.drain();
+        });
+        world.runtime.wait_drained(support::PATIENCE).unwrap();
+        world.runtime.stop();
+    }
+}
+
 fn drain_takes_the_backlog(driver: Preference) {
     let world = start(driver, 1, Duty::Echo, 64);
     let clients: Vec<TcpStream> = (0..100).map(|_| world.client()).collect();
@@ -390,7 +428,7 @@ fn listener_moves_to_another_port(driver: Preference) {
     world.end();
 }
 
-/// A listener closes a turn after the command; until then it takes connections and serves them.
+/// A listener closes a moment after the command; until then it takes those who came before it.
 fn until_refused(world: &World) {
     until(|| match TcpStream::connect(world.address) {
         Ok(_) => false,

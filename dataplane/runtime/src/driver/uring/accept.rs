@@ -12,7 +12,8 @@ use penstock_core::event::{ConnId, Event, Incoming, Time};
 use super::caps::Feature;
 use super::connection::{Connection, Is, Purpose};
 use super::{UringDriver, mark_dirty};
-use crate::driver::errors;
+use crate::driver::errors::{self, Backlog};
+use crate::driver::{BACKLOG_MOST, FAREWELL};
 use crate::listen::ListenSocket;
 
 /// How long a listener pauses when descriptors or memory ran out.
@@ -24,8 +25,17 @@ pub(super) struct Listener {
     accept: Option<Flight>,
     /// Waits for `resume`.
     paused: bool,
-    /// Closes as soon as the accept has ended.
-    leaving: bool,
+    stage: Stage,
+}
+
+/// How far a listener is on its way out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Open,
+    /// Takes those whose handshake has begun, until this time (once it is known).
+    Leaving(Option<Time>),
+    /// Closes as soon as the accept has ended and the backlog is empty.
+    Closing,
 }
 
 impl UringDriver {
@@ -41,7 +51,7 @@ impl UringDriver {
             socket,
             accept: None,
             paused: false,
-            leaving: false,
+            stage: Stage::Open,
         };
         match self.listeners.iter().position(Option::is_none) {
             Some(index) => self.listeners[index] = Some(listener),
@@ -51,16 +61,13 @@ impl UringDriver {
     }
 
     pub(super) fn remove_listeners(&mut self, id: ListenerId) {
-        for index in 0..self.listeners.len() {
-            match &mut self.listeners[index] {
-                Some(listener) if listener.socket.listener == id => {
-                    listener.leaving = true;
-                    match listener.accept {
-                        Some(accept) => self.ring.cancel(accept),
-                        None => self.close_listener(index),
-                    }
-                }
-                _ => {}
+        for listener in self.listeners.iter_mut().flatten() {
+            if listener.socket.listener == id && listener.stage == Stage::Open {
+                // Without the filter a client may still come in the moment before the socket
+                // closes.
+                let _ = socket::refuse_new(listener.socket.socket.as_fd());
+                listener.stage = Stage::Leaving(None);
+                self.listeners_changed = true;
             }
         }
     }
@@ -73,8 +80,28 @@ impl UringDriver {
         if socket::set_blocking(listener.socket.socket.as_fd(), Blocking::No).is_err() {
             return;
         }
-        while let Ok(event) = self.lobby.accept(&listener.socket, Blocking::Yes) {
-            self.immediate.push_back(event);
+        for _ in 0..BACKLOG_MOST {
+            let error = match self.lobby.accept(&listener.socket, Blocking::Yes) {
+                Ok(event) => {
+                    self.immediate.push_back(event);
+                    continue;
+                }
+                Err(error) => error,
+            };
+            match errors::backlog(&error) {
+                Backlog::Next => {}
+                Backlog::Empty => return,
+                Backlog::Later(fault) => {
+                    let id = listener.socket.listener;
+                    self.listeners[index] = Some(listener);
+                    self.resume = self.resume.min(self.now.after(PAUSE));
+                    let event = Event::AcceptFailed {
+                        listener: id,
+                        fault,
+                    };
+                    return self.immediate.push_back(event);
+                }
+            }
         }
     }
 
@@ -91,15 +118,34 @@ impl UringDriver {
             return;
         }
         self.listeners_changed = false;
-        let multi = self.caps.has(Feature::MultishotAccept);
-        let shots = if multi { Shots::Multi } else { Shots::Once };
-        for (index, listener) in self.listeners.iter_mut().enumerate() {
-            let Some(listener) = listener else { continue };
-            if listener.accept.is_none() && !listener.paused && !listener.leaving {
+        for index in 0..self.listeners.len() {
+            self.settle_listener(index);
+        }
+    }
+
+    fn settle_listener(&mut self, index: usize) {
+        let Some(listener) = &mut self.listeners[index] else {
+            return;
+        };
+        if let Stage::Leaving(end) = &mut listener.stage {
+            let end = *end.get_or_insert(self.now.after(FAREWELL));
+            if self.now < end {
+                self.resume = self.resume.min(end);
+            } else {
+                listener.stage = Stage::Closing;
+            }
+        }
+        match (listener.stage == Stage::Closing, listener.accept) {
+            (true, Some(accept)) => self.ring.cancel(accept),
+            (true, None) => self.close_listener(index),
+            (false, None) if !listener.paused => {
+                let multi = self.caps.has(Feature::MultishotAccept);
+                let shots = if multi { Shots::Multi } else { Shots::Once };
                 let token = Purpose::Accept(index).token();
                 let socket = listener.socket.socket.as_fd();
                 listener.accept = Some(self.ring.accept(socket, shots, token));
             }
+            (false, _) => {}
         }
     }
 
@@ -109,7 +155,7 @@ impl UringDriver {
             listener.accept = None;
             self.listeners_changed = true;
         }
-        let event = match (completion.cargo, completion.result) {
+        match (completion.cargo, completion.result) {
             (Returned::Accepted(fd), _) => {
                 // Multishot accepts share one address, so the socket is asked. If it does not know,
                 // the client is gone already.
@@ -125,15 +171,7 @@ impl UringDriver {
                 Some(Event::AcceptFailed { listener, fault })
             }
             (_, Ok(_)) => None,
-        };
-        if !completion.more
-            && self.listeners[index]
-                .as_ref()
-                .is_some_and(|entry| entry.leaving)
-        {
-            self.close_listener(index);
         }
-        event
     }
 
     pub(super) fn adopt(&mut self, incoming: Incoming, conn: ConnId) {
