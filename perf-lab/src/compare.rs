@@ -5,7 +5,6 @@
 //! fresh process with the same warm-up. A run with a single wrong answer is void, and so is the
 //! comparison.
 
-mod statistics;
 mod subject;
 
 use std::fs;
@@ -19,7 +18,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use crate::cpu::{self, Sample};
 use crate::load::Load;
 use crate::origin::{Behaviour, Origin};
-use statistics::{deviation, median};
+use crate::statistics::{deviation, median};
 pub use subject::{Kind, Subject};
 
 /// Where the parts run.

@@ -14,6 +14,8 @@ pub mod origin;
 pub mod pattern;
 pub mod record;
 pub mod relay;
+pub mod report;
+pub mod statistics;
 
 mod body;
 mod poll;
