@@ -1,5 +1,5 @@
 //! Compiles the `.proto` files of this folder, without protoc: the types go to `all.rs`, the
-//! descriptors to `descriptors.bin`, both in `OUT_DIR`.
+//! descriptors of xDS to `descriptors.bin` and those of measurements to `smp.bin`, all in `OUT_DIR`.
 
 #![forbid(unsafe_code)]
 
@@ -10,28 +10,30 @@ use std::{env, fs};
 fn main() -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    let files = proto_files(&root.join("envoy"))?;
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed=envoy");
 
     // The tests ask cargo for the packages of this platform only.
     println!("cargo:rustc-env=PENSTOCK_PLATFORM={}", env::var("TARGET")?);
 
-    let mut compiler = protox::Compiler::new([&root])?;
-    compiler.include_imports(true).open_files(&files)?;
-    fs::write(
-        out.join("descriptors.bin"),
-        compiler.encode_file_descriptor_set(),
-    )?;
+    let mut all = protox::Compiler::new([&root])?;
+    for (folder, name) in [("envoy", "descriptors.bin"), ("smp", "smp.bin")] {
+        println!("cargo:rerun-if-changed={folder}");
+        let files = proto_files(&root.join(folder))?;
+        // A set of its own for each: what describes a measurement is no configuration.
+        let mut own = protox::Compiler::new([&root])?;
+        own.include_imports(true).open_files(&files)?;
+        fs::write(out.join(name), own.encode_file_descriptor_set())?;
+        all.open_files(&files)?;
+    }
 
-    // The comments become rustdoc; the embedded set above has none.
-    compiler.include_source_info(true);
+    // The comments become rustdoc; the embedded sets above have none.
+    all.include_imports(true).include_source_info(true);
     prost_build::Config::new()
         .enable_type_names()
         // Equal messages have equal bytes.
         .btree_map(["."])
         .include_file("all.rs")
-        .compile_fds(compiler.file_descriptor_set())?;
+        .compile_fds(all.file_descriptor_set())?;
     Ok(())
 }
 
