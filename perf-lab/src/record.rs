@@ -101,6 +101,9 @@ pub struct Cell {
     pub fields: u32,
     /// Many requests on a connection, or one.
     pub keep_alive: bool,
+    /// What else is particular, by name and value: a slow origin, reloads, many upstreams.
+    #[serde(default)]
+    pub special: Vec<(String, String)>,
 }
 
 /// What was measured.
@@ -202,7 +205,8 @@ pub struct Latency {
     pub percentiles: Vec<(f64, u64)>,
 }
 
-/// What the subject used in the window, summed over all of its threads.
+/// What the subject used in the window, summed over all of its threads; of `direct`, which is no
+/// process, what load and origin used.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Cost {
     /// Time on a CPU, from schedstat.
@@ -223,6 +227,12 @@ pub struct Cost {
     pub resident_before: u64,
     /// Resident memory at the end of the window.
     pub resident: u64,
+    /// Time on a CPU by the accounts of whole processes, threads that ended included; from ticks.
+    #[serde(default)]
+    pub accounted: u64,
+    /// Time on a CPU of the kernel's ksoftirqd threads, which no process is charged for.
+    #[serde(default)]
+    pub ksoftirqd: u64,
     /// Share of the machine's time that the hypervisor took, in per cent.
     pub steal: f64,
 }
