@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod base64;
 pub mod compare;
 pub mod cpu;
 pub mod load;
@@ -18,4 +19,6 @@ pub mod report;
 pub mod statistics;
 
 mod body;
+mod net;
+mod outgoing;
 mod poll;

@@ -1,23 +1,44 @@
-//! A closed-loop HTTP/1.1 load client that checks every answer.
+//! An HTTP/1.1 load client that checks every answer, in a closed loop or at a rate.
 //!
-//! Threads times connections, one request at a time on each. It measures nothing but counts, on
-//! purpose: in a closed loop latency is not what a user sees. A connection that the other end
-//! announced to close (`Connection: close`, HTTP/1.0) is opened anew and is no failure; anything
-//! else that goes wrong is counted by its kind.
+//! Threads times connections, one request at a time on each.
+//!
+//! - **Closed loop**: a connection sends its next request when the last one is answered. It shows
+//!   what a gateway can carry. Its latency is recorded, but it is not what a user sees.
+//! - **Open loop** ([`Load::rate`]): requests are due on a schedule. Latency counts from the time
+//!   at which a request was *due*; one that finds every connection busy waits, and its wait counts.
+//!   How late the load itself was is recorded too ([`Observation::lateness`]).
+//!
+//! A connection that the other end announced to close (`Connection: close`, HTTP/1.0) is opened
+//! anew and is no failure; anything else that goes wrong is counted by its kind.
+//!
+//! [`Running::observe`] takes what happened since the last look, while the load goes on.
 
+mod client;
 mod connection;
+mod exchange;
+mod observe;
+mod report;
 mod request;
 mod response;
+mod schedule;
+mod silent;
 
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
-use crate::poll::{Interest, Poller};
-use connection::{Connection, Outcome};
+use crate::net;
+use crate::outgoing::Outgoing;
+use crate::poll::{self, Poller};
+use client::Client;
+use observe::Tally;
+use schedule::Schedule;
+
+pub use observe::{Observation, latency};
+pub use report::{Failure, Report};
+pub use schedule::Arrivals;
 
 /// What is sent, how often, and what must come back.
 #[derive(Clone, Debug)]
@@ -57,6 +78,44 @@ pub struct Load {
     /// left. The kernel may also have opened a connection that the leaving server never took: when
     /// it ends before a byte of its first answer, a GET is sent again, and counted as such.
     pub until_refused: bool,
+    /// What is spoken on the connections.
+    pub protocol: Protocol,
+    /// Requests per second in all, whatever the answers: an open loop. `None` for a closed one.
+    pub rate: Option<f64>,
+    /// How the gaps between requests of an open loop are spread.
+    pub arrivals: Arrivals,
+    /// Where arrivals and random fields come from: the same seed, the same requests.
+    pub seed: u64,
+    /// Connections that are opened beside and before, have one request each, and stay silent.
+    pub idle: usize,
+    /// Further fields of random size, 64 sets of them in turn.
+    pub random_fields: usize,
+    /// Bytes of a Cookie field; 0 for none.
+    pub cookie: usize,
+    /// Requests on a connection until it is closed; `None` for no limit.
+    pub requests_per_connection: Option<u64>,
+    /// Write and read a little at a time.
+    pub slow: Option<Slow>,
+}
+
+/// What is spoken on the connections of a load.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Protocol {
+    /// HTTP/1.1 without TLS.
+    #[default]
+    Http1,
+    /// Bytes of the pattern, [`Load::body`] of them in each message, that must come back: through a
+    /// TCP relay from an origin that echoes.
+    Tcp,
+}
+
+/// How slowly a client writes and reads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Slow {
+    /// Bytes each way at a time.
+    pub bytes: usize,
+    /// How often; at most every 100 ms.
+    pub every: Duration,
 }
 
 impl Load {
@@ -79,6 +138,15 @@ impl Load {
             size: None,
             resend: false,
             until_refused: false,
+            protocol: Protocol::Http1,
+            rate: None,
+            arrivals: Arrivals::Poisson,
+            seed: 1,
+            idle: 0,
+            random_fields: 0,
+            cookie: 0,
+            requests_per_connection: None,
+            slow: None,
         }
     }
 
@@ -93,41 +161,113 @@ impl Load {
     /// Starts the threads.
     ///
     /// # Errors
-    /// If descriptors or threads have run out.
+    /// If descriptors or threads have run out, or the rate is not a number above 0.
     pub fn start(&self) -> io::Result<Running> {
-        let shared = Arc::new(Shared {
-            load: self.clone(),
-            request: request::build(self),
-            started: Instant::now(),
-            stop: AtomicBool::new(false),
-            claimed: AtomicU64::new(0),
-            answered: AtomicU64::new(0),
-        });
-        let threads = self.threads.clamp(1, self.connections.max(1));
-        let spawn = |index: usize| {
-            let share = (self.connections + threads - 1 - index) / threads;
-            let client = Client::new(shared.clone(), share)?;
+        let mut running = Running::new(self)?;
+        for index in 0..running.shared.threads {
+            let poller = Arc::new(Poller::new()?);
+            let client = running.client(index, poller.clone(), 0);
+            let (report, done) = mpsc::channel();
             let thread = std::thread::Builder::new().name(format!("load-{index}"));
-            thread.spawn(move || client.run())
-        };
-        Ok(Running {
-            threads: (0..threads).map(spawn).collect::<io::Result<_>>()?,
-            shared,
-        })
+            thread.spawn(move || drop(report.send(drive(client, &poller))))?;
+            running.done.push(done);
+        }
+        Ok(running)
     }
+}
+
+/// One thread from start to end.
+fn drive(mut client: Client, poller: &Poller) -> io::Result<()> {
+    poll::be_punctual();
+    let mut edges = Vec::new();
+    client.turn(&edges);
+    while !client.is_done() {
+        poller.wait_until(client.due(), &mut edges)?;
+        client.turn(&edges);
+        edges.clear();
+    }
+    Ok(())
 }
 
 /// Load that is on its way.
 #[derive(Debug)]
 pub struct Running {
     shared: Arc<Shared>,
-    threads: Vec<std::thread::JoinHandle<io::Result<Report>>>,
+    tallies: Vec<Arc<Mutex<Tally>>>,
+    done: Vec<mpsc::Receiver<io::Result<()>>>,
+    observed: Mutex<Observed>,
+}
+
+/// What was observed so far.
+#[derive(Debug)]
+struct Observed {
+    sum: Report,
+    last: Instant,
+    /// Cursors over what was due, one for each thread.
+    schedules: Vec<Option<Schedule>>,
 }
 
 impl Running {
+    fn new(load: &Load) -> io::Result<Self> {
+        if load
+            .rate
+            .is_some_and(|rate| !(rate.is_finite() && rate > 0.0))
+        {
+            let why = "the rate must be a number above 0, in requests per second";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
+        net::raise_descriptor_limit();
+        let shared = Arc::new(Shared::new(load));
+        let threads = 0..shared.threads;
+        Ok(Self {
+            tallies: threads
+                .clone()
+                .map(|_| Arc::new(Mutex::new(Tally::new())))
+                .collect(),
+            done: Vec::new(),
+            observed: Mutex::new(Observed {
+                sum: Report::default(),
+                last: shared.started,
+                schedules: threads.map(|index| shared.schedule(index)).collect(),
+            }),
+            shared,
+        })
+    }
+
+    fn client(&self, index: usize, poller: Arc<Poller>, tokens: u64) -> Client {
+        let tally = self.tallies[index].clone();
+        Client::new(self.shared.clone(), index, tally, poller, tokens)
+    }
+
     /// Correct answers so far.
     pub fn answered(&self) -> u64 {
         self.shared.answered.load(Relaxed)
+    }
+
+    /// True once the silent connections stand and requests may be sent.
+    pub fn has_begun(&self) -> bool {
+        self.tallies
+            .iter()
+            .all(|tally| observe::lock(tally).began.is_some())
+    }
+
+    /// What happened since the last observation, or since the start. A window is the sum of the
+    /// observations in it ([`Observation::add`]); the first one is thrown away.
+    pub fn observe(&self) -> Observation {
+        let mut observed = self.observed();
+        let now = Instant::now();
+        let mut seen = observe::collect(&self.tallies);
+        seen.length = now - observed.last;
+        seen.report.elapsed = seen.length;
+        for (schedule, tally) in observed.schedules.iter_mut().zip(&self.tallies) {
+            if let (Some(schedule), Some(began)) = (schedule, observe::lock(tally).began) {
+                let now = now.saturating_duration_since(began);
+                seen.offered += schedule.pass(now.as_nanos() as u64);
+            }
+        }
+        observed.last = now;
+        observed.sum.add(&seen.report);
+        seen
     }
 
     /// Lets requests that are on their way finish and sends no new ones.
@@ -143,12 +283,17 @@ impl Running {
     /// # Panics
     /// If a thread did.
     pub fn finish(mut self) -> io::Result<Report> {
-        let mut sum = Report::default();
-        for thread in std::mem::take(&mut self.threads) {
-            sum.add(&thread.join().expect("a load thread panicked")?);
+        for done in std::mem::take(&mut self.done) {
+            done.recv().expect("a load thread panicked")?;
         }
+        self.observe();
+        let mut sum = self.observed().sum;
         sum.elapsed = self.shared.started.elapsed();
         Ok(sum)
+    }
+
+    fn observed(&self) -> MutexGuard<'_, Observed> {
+        self.observed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -158,118 +303,13 @@ impl Drop for Running {
     }
 }
 
-/// What went wrong, by kind.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Failure {
-    /// The connection could not be opened.
-    Connect,
-    /// A new connection was closed or reset before the first byte of the answer.
-    Closed,
-    /// A kept connection was closed or reset, unannounced, before the first byte of the answer.
-    Stale,
-    /// Reset or closed in the middle of an answer.
-    Cut,
-    /// No complete answer in time.
-    Timeout,
-    /// The answer is no HTTP, or bytes follow it.
-    Malformed,
-    /// Another status than the one expected.
-    Status,
-    /// Another length than the one expected.
-    Length,
-    /// A wrong byte in the body.
-    Pattern,
-}
-
-impl Failure {
-    /// Every kind with its name.
-    pub const ALL: [(Failure, &'static str); 9] = [
-        (Failure::Connect, "connect"),
-        (Failure::Closed, "closed"),
-        (Failure::Stale, "stale"),
-        (Failure::Cut, "cut"),
-        (Failure::Timeout, "timeout"),
-        (Failure::Malformed, "malformed"),
-        (Failure::Status, "status"),
-        (Failure::Length, "length"),
-        (Failure::Pattern, "pattern"),
-    ];
-}
-
-/// What came of it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Report {
-    /// Correct answers.
-    pub answered: u64,
-    /// Failures, in the order of [`Failure::ALL`].
-    pub failures: [u64; Failure::ALL.len()],
-    /// Connections opened.
-    pub connects: u64,
-    /// Connections that the other end announced to close.
-    pub announced: u64,
-    /// Requests sent again on a fresh connection.
-    pub resent: u64,
-    /// Loops that ended because a connect was refused.
-    pub refused: u64,
-    /// Bytes received.
-    pub bytes: u64,
-    /// From start to end.
-    pub elapsed: Duration,
-}
-
-impl Report {
-    /// Failures of every kind.
-    pub fn failed(&self) -> u64 {
-        self.failures.iter().sum()
-    }
-
-    /// Failures of one kind.
-    pub fn failed_by(&self, kind: Failure) -> u64 {
-        self.failures[kind as usize]
-    }
-
-    fn add(&mut self, other: &Report) {
-        self.answered += other.answered;
-        for (sum, count) in self.failures.iter_mut().zip(other.failures) {
-            *sum += count;
-        }
-        self.connects += other.connects;
-        self.announced += other.announced;
-        self.resent += other.resent;
-        self.refused += other.refused;
-        self.bytes += other.bytes;
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.elapsed.as_secs_f64();
-        write!(
-            f,
-            "answered {} failed {} in {seconds:.2} s ({:.0}/s), {} connects, {} announced closes, \
-             {} resent, {} bytes",
-            self.answered,
-            self.failed(),
-            self.answered as f64 / seconds.max(1e-9),
-            self.connects,
-            self.announced,
-            self.resent,
-            self.bytes,
-        )?;
-        for ((_, name), count) in Failure::ALL.iter().zip(self.failures) {
-            if count > 0 {
-                write!(f, ", {name} {count}")?;
-            }
-        }
-        Ok(())
-    }
-}
-
 /// What all threads know.
 #[derive(Debug)]
 struct Shared {
     load: Load,
-    request: Vec<u8>,
+    threads: usize,
+    requests: Vec<Outgoing>,
+    next_request: AtomicUsize,
     started: Instant,
     stop: AtomicBool,
     claimed: AtomicU64,
@@ -277,10 +317,34 @@ struct Shared {
 }
 
 impl Shared {
-    /// True if one more request may be sent.
-    fn claim(&self) -> bool {
-        let late = |duration| self.started.elapsed() >= duration;
-        if self.stop.load(Relaxed) || self.load.duration.is_some_and(late) {
+    fn new(load: &Load) -> Self {
+        Self {
+            load: load.clone(),
+            threads: load.threads.clamp(1, load.connections.max(1)),
+            requests: request::build(load),
+            next_request: AtomicUsize::new(0),
+            started: Instant::now(),
+            stop: AtomicBool::new(false),
+            claimed: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
+        }
+    }
+
+    /// When the requests of a thread are due; `None` in a closed loop.
+    fn schedule(&self, thread: usize) -> Option<Schedule> {
+        let rate = self.load.rate? / self.threads as f64;
+        let seed = self.load.seed.wrapping_add(thread as u64);
+        Some(Schedule::new(self.load.arrivals, rate, seed))
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Relaxed)
+    }
+
+    /// True if one more request may be sent that is due so many nanoseconds after the begin.
+    fn claim(&self, due: u64) -> bool {
+        let over = |duration: Duration| u128::from(due) >= duration.as_nanos();
+        if self.is_stopped() || self.load.duration.is_some_and(over) {
             return false;
         }
         let Some(limit) = self.load.requests else {
@@ -288,158 +352,12 @@ impl Shared {
         };
         self.claimed.fetch_add(1, Relaxed) < limit
     }
-}
 
-/// How often timeouts are looked for.
-const TICK: Duration = Duration::from_millis(100);
-
-/// One thread: its connections and its part of the report.
-struct Client {
-    shared: Arc<Shared>,
-    poller: Poller,
-    connections: Vec<Option<Connection>>,
-    report: Report,
-}
-
-impl Client {
-    fn new(shared: Arc<Shared>, connections: usize) -> io::Result<Self> {
-        Ok(Self {
-            shared,
-            poller: Poller::new()?,
-            connections: (0..connections).map(|_| None).collect(),
-            report: Report::default(),
-        })
-    }
-
-    fn run(mut self) -> io::Result<Report> {
-        for slot in 0..self.connections.len() {
-            self.start(slot);
-        }
-        let (mut ready, mut checked) = (Vec::new(), Instant::now());
-        while self.connections.iter().any(Option::is_some) {
-            self.poller.wait(TICK, &mut ready)?;
-            for slot in ready.drain(..) {
-                self.advance(slot as usize);
-            }
-            if checked.elapsed() >= TICK {
-                checked = Instant::now();
-                self.expire(checked);
-            }
-        }
-        Ok(self.report)
-    }
-
-    fn start(&mut self, slot: usize) {
-        if self.next(slot) {
-            self.advance(slot);
-        }
-    }
-
-    /// Begins the next request in `slot`; false if there is none to send.
-    fn next(&mut self, slot: usize) -> bool {
-        if !self.shared.claim() {
-            self.connections[slot] = None;
-            return false;
-        }
-        self.begin(slot)
-    }
-
-    /// Begins a request that is claimed already, on the connection of `slot` or a new one.
-    fn begin(&mut self, slot: usize) -> bool {
-        if self.connections[slot].is_none() && !self.connect(slot) {
-            return false;
-        }
-        let connection = self.connections[slot].as_mut();
-        connection.map(Connection::begin).is_some()
-    }
-
-    /// Opens a connection; on failure the slot stays empty for the rest of the run.
-    fn connect(&mut self, slot: usize) -> bool {
-        let opened = Connection::open(&self.shared.load)
-            .and_then(|connection| self.register(slot, connection));
-        match opened {
-            Ok(connection) => {
-                self.report.connects += 1;
-                self.connections[slot] = Some(connection);
-                true
-            }
-            Err(error) => {
-                use io::ErrorKind::{ConnectionRefused, ConnectionReset};
-                let gone = matches!(error.kind(), ConnectionRefused | ConnectionReset);
-                let left = gone && self.shared.load.until_refused;
-                match left {
-                    true => self.report.refused += 1,
-                    false => self.report.failures[Failure::Connect as usize] += 1,
-                }
-                false
-            }
-        }
-    }
-
-    fn register(&self, slot: usize, connection: Connection) -> io::Result<Connection> {
-        self.poller
-            .add(connection.stream(), slot as u64, Interest::READ)?;
-        Ok(connection)
-    }
-
-    /// Goes on in `slot` until it has to wait.
-    fn advance(&mut self, slot: usize) {
-        while let Some(connection) = &mut self.connections[slot] {
-            let before = connection.interest();
-            let outcome = connection.advance(&self.shared, &mut self.report.bytes);
-            let after = connection.interest();
-            if before != after {
-                // A descriptor that is registered and open can always be changed.
-                let _ = self.poller.change(connection.stream(), slot as u64, after);
-            }
-            if outcome == Outcome::Waits || !self.conclude(slot, outcome) {
-                return;
-            }
-        }
-    }
-
-    /// Counts the end of a request and begins the next; false if there is none.
-    fn conclude(&mut self, slot: usize, outcome: Outcome) -> bool {
-        match outcome {
-            Outcome::Waits => {}
-            Outcome::Answered { kept, announced } => {
-                self.report.answered += 1;
-                self.report.announced += u64::from(announced);
-                self.shared.answered.fetch_add(1, Relaxed);
-                if !kept {
-                    self.connections[slot] = None;
-                }
-            }
-            Outcome::Stale if self.shared.load.resend && self.shared.load.body.is_none() => {
-                self.report.resent += 1;
-                self.connections[slot] = None;
-                return self.begin(slot);
-            }
-            Outcome::Failed(Failure::Closed)
-                if self.shared.load.until_refused && self.shared.load.body.is_none() =>
-            {
-                self.report.resent += 1;
-                self.connections[slot] = None;
-                return self.begin(slot);
-            }
-            Outcome::Stale => self.fail(slot, Failure::Stale),
-            Outcome::Failed(kind) => self.fail(slot, kind),
-        }
-        self.next(slot)
-    }
-
-    fn fail(&mut self, slot: usize, kind: Failure) {
-        self.report.failures[kind as usize] += 1;
-        self.connections[slot] = None;
-    }
-
-    fn expire(&mut self, now: Instant) {
-        for slot in 0..self.connections.len() {
-            let late = |connection: &Connection| connection.is_late(now, &self.shared.load);
-            if self.connections[slot].as_ref().is_some_and(late) {
-                self.fail(slot, Failure::Timeout);
-                self.start(slot);
-            }
+    /// Which of the prepared requests is sent next.
+    fn next_request(&self) -> usize {
+        match self.requests.len() {
+            1 => 0,
+            count => self.next_request.fetch_add(1, Relaxed) % count,
         }
     }
 }

@@ -174,8 +174,8 @@ impl Server {
     fn run(mut self) {
         let mut ready = Vec::new();
         while self.poller.wait(self.patience(), &mut ready).is_ok() {
-            for token in ready.drain(..) {
-                match token {
+            for edge in ready.drain(..) {
+                match edge.token {
                     TOKEN_STOP => return,
                     TOKEN_LISTENER => self.accept(),
                     token => self.advance(token),

@@ -2,16 +2,21 @@
 //!
 //! The period is a prime, so a block that is lost, doubled or moved by any power of two shows.
 
+use std::io::IoSlice;
+use std::sync::LazyLock;
+
 /// Printable bytes, a prime number of them.
 const PERIOD: &[u8; 61] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXY";
-/// Whole periods kept ready, so that filling and checking are block operations.
+/// Whole periods kept ready for checking and copying: few enough to stay in the first cache.
 const READY: [u8; PERIOD.len() * 68] = repeat();
+/// Whole periods kept ready for sending: as much as one write takes.
+static BLOCK: LazyLock<Vec<u8>> = LazyLock::new(|| PERIOD.repeat(4300));
 
 /// Appends the `count` bytes of the pattern that begin at `offset`.
 pub fn append(out: &mut Vec<u8>, offset: u64, count: usize) {
     let (mut offset, mut left) = (offset, count);
     while left > 0 {
-        let block = block_at(offset, left);
+        let block = ready_at(offset, left);
         out.extend_from_slice(block);
         offset += block.len() as u64;
         left -= block.len();
@@ -22,7 +27,7 @@ pub fn append(out: &mut Vec<u8>, offset: u64, count: usize) {
 pub fn holds(bytes: &[u8], offset: u64) -> bool {
     let (mut offset, mut rest) = (offset, bytes);
     while !rest.is_empty() {
-        let block = block_at(offset, rest.len());
+        let block = ready_at(offset, rest.len());
         if rest[..block.len()] != *block {
             return false;
         }
@@ -33,9 +38,30 @@ pub fn holds(bytes: &[u8], offset: u64) -> bool {
 }
 
 /// At most `count` bytes of the pattern at `offset`, at least one.
-fn block_at(offset: u64, count: usize) -> &'static [u8] {
+fn ready_at(offset: u64, count: usize) -> &'static [u8] {
     let start = (offset % PERIOD.len() as u64) as usize;
     &READY[start..READY.len().min(start + count)]
+}
+
+/// At most `count` bytes of the pattern at `offset` to send from where they lie.
+pub(crate) fn block_at(offset: u64, count: u64) -> &'static [u8] {
+    let block = &BLOCK[(offset % PERIOD.len() as u64) as usize..];
+    &block[..(block.len() as u64).min(count) as usize]
+}
+
+/// The `count` bytes at `offset` as far as they fit into the slices; says how many it took.
+pub(crate) fn slices(offset: u64, count: u64, slices: &mut [IoSlice<'_>]) -> usize {
+    let (mut offset, mut left) = (offset, count);
+    for (index, slice) in slices.iter_mut().enumerate() {
+        if left == 0 {
+            return index;
+        }
+        let block = block_at(offset, left);
+        *slice = IoSlice::new(block);
+        offset += block.len() as u64;
+        left -= block.len() as u64;
+    }
+    slices.len()
 }
 
 const fn repeat() -> [u8; PERIOD.len() * 68] {

@@ -36,8 +36,8 @@ pub fn run(listener: TcpListener, origin: SocketAddr) -> io::Result<()> {
     let mut ready = Vec::new();
     loop {
         relay.poller.wait(Duration::from_secs(3600), &mut ready)?;
-        for token in ready.drain(..) {
-            match token {
+        for edge in ready.drain(..) {
+            match edge.token {
                 TOKEN_LISTENER => relay.accept(&listener),
                 token => relay.turn(token),
             }

@@ -117,3 +117,25 @@ fn an_upgrade_becomes_an_echo() {
     assert!(text.starts_with("HTTP/1.1 101 "), "{text}");
     assert!(text.ends_with("\r\n\r\nhello"), "{text}");
 }
+
+#[test]
+fn an_open_loop_sends_what_is_due_and_no_more() {
+    let origin = fast();
+    let mut load = Load::new(origin.address(), "/?size=100");
+    (load.size, load.rate, load.threads) = (Some(100), Some(20_000.0), 2);
+    load.requests = Some(500);
+    let report = load.run().unwrap();
+    assert_eq!((report.answered, report.failed()), (500, 0), "{report}");
+    assert_eq!(report.connects, 16);
+}
+
+#[test]
+fn silent_connections_stay_open_beside_the_load() {
+    let origin = fast();
+    let mut load = Load::new(origin.address(), "/?size=100");
+    (load.size, load.requests, load.idle) = (Some(100), Some(100), 50);
+    let report = load.run().unwrap();
+    assert_eq!((report.answered, report.failed()), (100, 0), "{report}");
+    assert_eq!(report.connects, 66);
+    assert_eq!(origin.counters().requests.load(Relaxed), 150);
+}

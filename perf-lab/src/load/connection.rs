@@ -1,56 +1,94 @@
-//! One connection of the load client: a request out, its answer in.
+//! One connection of the load: a request out, its answer in.
+//!
+//! Edges say when to go on: bytes are written at once, and read until a read comes back short.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Instant;
 
-use super::response::{self, Response};
+use super::exchange::{Exchange, Progress};
+use super::observe::Tally;
 use super::{Failure, Load, Shared};
-use crate::poll::Interest;
-
-/// Bytes read in one call.
-const READ: usize = 64 * 1024;
+use crate::net;
+use crate::poll::Edge;
 
 /// A connection and its one request.
 pub(super) struct Connection {
     stream: TcpStream,
-    written: usize,
-    blocked: bool,
-    input: Vec<u8>,
-    response: Option<Response>,
+    /// The other end took it.
+    connected: bool,
+    /// Why it did not; the kernel says so once.
+    refused: Option<io::Error>,
+    exchange: Exchange,
     /// Requests answered on it.
     answered: u64,
-    /// When the request began; `None` between requests.
-    began: Option<Instant>,
+    /// The request on its way.
+    current: Option<Current>,
 }
 
-/// How far a request came.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// A request on its way.
+#[derive(Clone, Copy)]
+struct Current {
+    sent: Instant,
+    /// Nanoseconds from the begin of the load; open loop only.
+    due: Option<u64>,
+}
+
+/// A correct answer.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) status: u16,
+    /// Nanoseconds.
+    pub(super) service: u64,
+    pub(super) due: Option<u64>,
+    /// Can the connection take another request?
+    pub(super) kept: bool,
+    /// If not, did the other end say so?
+    pub(super) announced: bool,
+}
+
+/// How far a connection came.
+#[derive(Debug)]
 pub(super) enum Outcome {
     /// It goes on when the socket is ready.
     Waits,
-    /// A correct answer; was the connection kept, and if not, was that announced?
-    Answered { kept: bool, announced: bool },
+    /// The answer is whole and right.
+    Answered(Answered),
+    /// The other end closed it between two requests.
+    Left,
+    /// Something came between two requests.
+    Spoke,
+    /// The connection could not be opened.
+    Unreachable(io::Error),
     /// A kept connection was closed before the answer began.
     Stale,
     /// Something is wrong.
     Failed(Failure),
 }
 
+impl Outcome {
+    /// As a failure.
+    pub(super) fn failure(&self) -> Failure {
+        match self {
+            Outcome::Unreachable(_) => Failure::Connect,
+            Outcome::Stale => Failure::Stale,
+            Outcome::Failed(kind) => *kind,
+            Outcome::Waits | Outcome::Answered(_) | Outcome::Left => Failure::Closed,
+            Outcome::Spoke => Failure::Malformed,
+        }
+    }
+}
+
 impl Connection {
-    /// Connects, waiting for it: on loopback a connect that works takes no time.
-    pub(super) fn open(load: &Load) -> io::Result<Self> {
-        let stream = TcpStream::connect_timeout(&load.address, load.timeout)?;
-        stream.set_nonblocking(true)?;
-        stream.set_nodelay(true)?;
+    /// Begins to connect, without waiting for it; the `number` spreads source addresses.
+    pub(super) fn open(load: &Load, number: usize) -> io::Result<Self> {
         Ok(Self {
-            stream,
-            written: 0,
-            blocked: false,
-            input: Vec::new(),
-            response: None,
+            stream: net::connect(load.address, number, load.slow.is_some())?,
+            connected: false,
+            refused: None,
+            exchange: Exchange::new(load),
             answered: 0,
-            began: None,
+            current: None,
         })
     }
 
@@ -58,43 +96,101 @@ impl Connection {
         &self.stream
     }
 
-    pub(super) fn interest(&self) -> Interest {
-        Interest {
-            read: true,
-            write: self.blocked,
-        }
-    }
-
-    /// A new request begins.
-    pub(super) fn begin(&mut self) {
-        self.began = Some(Instant::now());
-        self.written = 0;
+    /// When its request was due.
+    pub(super) fn due(&self) -> Option<u64> {
+        self.current.and_then(|current| current.due)
     }
 
     pub(super) fn is_late(&self, now: Instant, load: &Load) -> bool {
-        self.began
-            .is_some_and(|began| now.saturating_duration_since(began) > load.timeout)
+        let late = |current: Current| now.saturating_duration_since(current.sent) > load.timeout;
+        self.current.is_some_and(late)
     }
 
-    /// Writes and reads as far as possible.
-    pub(super) fn advance(&mut self, shared: &Shared, bytes: &mut u64) -> Outcome {
+    /// A new request begins and is written as far as possible. After an error the connection is
+    /// beyond use, but an early answer may wait in it.
+    pub(super) fn begin(
+        &mut self,
+        due: Option<u64>,
+        shared: &Shared,
+        tally: &mut Tally,
+    ) -> io::Result<()> {
+        let sent = Instant::now();
+        self.current = Some(Current { sent, due });
+        self.exchange.begin(shared);
+        match shared.load.slow {
+            None => self.send(shared, u64::MAX, tally),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Goes on after an edge.
+    pub(super) fn advance(
+        &mut self,
+        edge: &Edge,
+        shared: &Shared,
+        block: &mut [u8],
+        tally: &mut Tally,
+    ) -> Outcome {
+        if !self.connected && edge.ended {
+            self.refused = self
+                .refused
+                .take()
+                .or(self.stream.take_error().unwrap_or(None));
+        }
+        if let Some(error) = self.refused.take() {
+            return self.unreachable(error);
+        }
+        if shared.load.slow.is_some() && self.current.is_some() {
+            return Outcome::Waits;
+        }
         // A server may answer and close before it has read everything, so a failed write is not
         // the end: what it said is read first.
-        let broken = self.send(&shared.request).is_err();
-        match self.receive(shared, bytes) {
+        let broken = self.send(shared, u64::MAX, tally).is_err();
+        if let Some(error) = self.refused.take() {
+            return self.unreachable(error);
+        }
+        if !edge.readable && !broken {
+            return Outcome::Waits;
+        }
+        match self.receive(shared, block, broken || edge.ended, tally) {
             Outcome::Waits if broken => self.ended(),
             outcome => outcome,
         }
     }
 
-    fn send(&mut self, request: &[u8]) -> io::Result<()> {
-        self.blocked = false;
-        while self.written < request.len() {
-            match self.stream.write(&request[self.written..]) {
-                Ok(count) => self.written += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.blocked = true;
-                    return Ok(());
+    /// A slow connection does a little at a time.
+    pub(super) fn pace(&mut self, shared: &Shared, block: &mut [u8], tally: &mut Tally) -> Outcome {
+        let Some(slow) = shared.load.slow.filter(|_| self.current.is_some()) else {
+            return Outcome::Waits;
+        };
+        let broken = self.send(shared, slow.bytes as u64, tally).is_err();
+        let room = slow.bytes.clamp(1, block.len());
+        match self.receive(shared, &mut block[..room], false, tally) {
+            Outcome::Waits if broken => self.ended(),
+            outcome => outcome,
+        }
+    }
+
+    /// Writes at most `most` bytes of the request.
+    fn send(&mut self, shared: &Shared, most: u64, tally: &mut Tally) -> io::Result<()> {
+        let mut left = most;
+        while left > 0 && self.current.is_some() && !self.exchange.is_sent(shared) {
+            let mut slices = [io::IoSlice::new(&[]); net::SLICES];
+            let count = self.exchange.slices(shared, left, &mut slices);
+            match self.stream.write_vectored(&slices[..count]) {
+                Ok(written) => {
+                    if !std::mem::replace(&mut self.connected, true) {
+                        tally.seen.report.connects += 1;
+                    }
+                    self.exchange.wrote(written as u64);
+                    tally.seen.bytes_out += written as u64;
+                    left -= written as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if !self.connected => {
+                    let kind = error.kind();
+                    self.refused = Some(error);
+                    return Err(kind.into());
                 }
                 Err(error) => return Err(error),
             }
@@ -102,84 +198,90 @@ impl Connection {
         Ok(())
     }
 
-    fn receive(&mut self, shared: &Shared, bytes: &mut u64) -> Outcome {
-        let mut block = [0; READ];
+    /// Reads until a read is short, or to the end if there is one.
+    fn receive(
+        &mut self,
+        shared: &Shared,
+        block: &mut [u8],
+        to_end: bool,
+        tally: &mut Tally,
+    ) -> Outcome {
         loop {
-            match self.stream.read(&mut block) {
-                Ok(0) => return self.at_end(&shared.load),
+            match self.stream.read(block) {
+                Ok(0) => return self.at_end(shared),
                 Ok(count) => {
-                    *bytes += count as u64;
-                    let outcome = self.take(&block[..count], &shared.load);
-                    if outcome != Outcome::Waits || count < block.len() {
+                    tally.seen.report.bytes += count as u64;
+                    let outcome = self.take(&block[..count], shared);
+                    let slow = shared.load.slow.is_some();
+                    if !matches!(outcome, Outcome::Waits) || slow {
+                        return outcome;
+                    }
+                    if count < block.len() && !to_end {
                         return outcome;
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Outcome::Waits,
+                Err(error) if !self.connected => return self.unreachable(error),
                 Err(_) => return self.ended(),
             }
         }
     }
 
-    fn take(&mut self, block: &[u8], load: &Load) -> Outcome {
-        // Nearly always nothing waits and the block is used where it lies.
-        let mut waiting = std::mem::take(&mut self.input);
-        let outcome = if waiting.is_empty() {
-            self.understand(block, load)
-        } else {
-            waiting.extend_from_slice(block);
-            self.understand(&waiting, load)
+    fn take(&mut self, block: &[u8], shared: &Shared) -> Outcome {
+        if self.current.is_none() {
+            return Outcome::Spoke;
+        }
+        match self.exchange.take(block, shared) {
+            Ok(Progress::Waits) => Outcome::Waits,
+            Ok(Progress::Whole { status, keep_alive }) => self.complete(status, keep_alive, shared),
+            Err(kind) => Outcome::Failed(kind),
+        }
+    }
+
+    fn complete(&mut self, status: u16, keep_alive: bool, shared: &Shared) -> Outcome {
+        let load = &shared.load;
+        let Some(current) = self.current.take() else {
+            return Outcome::Spoke;
         };
-        outcome.unwrap_or_else(Outcome::Failed)
-    }
-
-    fn understand(&mut self, input: &[u8], load: &Load) -> Result<Outcome, Failure> {
-        let mut used = 0;
-        if self.response.is_none() {
-            let Some((response, length)) = response::parse(input)? else {
-                self.input = input.to_vec();
-                return Ok(Outcome::Waits);
-            };
-            (self.response, used) = (Some(response), length);
-        }
-        let response = self.response.as_mut().expect("set just above");
-        used += response.read(&input[used..], load)?;
-        if response.is_complete() {
-            let rest = input.len() - used;
-            return self.complete(rest, load);
-        }
-        self.input = input[used..].to_vec();
-        Ok(Outcome::Waits)
-    }
-
-    /// The answer is whole; `rest` bytes follow it, which nobody asked for.
-    fn complete(&mut self, rest: usize, load: &Load) -> Result<Outcome, Failure> {
-        let response = self.response.take().expect("a complete response");
-        response.check(load)?;
-        if rest > 0 {
-            return Err(Failure::Malformed);
-        }
-        self.began = None;
         self.answered += 1;
-        let kept = response.keep_alive && load.keep_alive;
-        let announced = !response.keep_alive && load.keep_alive;
-        Ok(Outcome::Answered { kept, announced })
+        let wanted = load.keep_alive
+            && load
+                .requests_per_connection
+                .is_none_or(|most| self.answered < most);
+        Outcome::Answered(Answered {
+            status,
+            service: current.sent.elapsed().as_nanos() as u64,
+            due: current.due,
+            // An early answer leaves a request that nobody reads to its end.
+            kept: keep_alive && wanted && self.exchange.is_sent(shared),
+            announced: !keep_alive && load.keep_alive,
+        })
     }
 
     /// The other end sends no more.
-    fn at_end(&mut self, load: &Load) -> Outcome {
-        if let Some(response) = &mut self.response {
-            response.end();
-            if response.is_complete() {
-                return self.complete(0, load).unwrap_or_else(Outcome::Failed);
-            }
+    fn at_end(&mut self, shared: &Shared) -> Outcome {
+        if self.current.is_none() {
+            return Outcome::Left;
         }
-        self.ended()
+        match self.exchange.end(shared) {
+            Ok(Progress::Whole { status, .. }) => self.complete(status, false, shared),
+            Ok(Progress::Waits) => self.ended(),
+            Err(kind) => Outcome::Failed(kind),
+        }
+    }
+
+    /// Without a request that waits for it, nothing is lost yet: the next one tries again.
+    fn unreachable(&self, error: io::Error) -> Outcome {
+        match self.current {
+            Some(_) => Outcome::Unreachable(error),
+            None => Outcome::Left,
+        }
     }
 
     /// The connection is over and the answer is not.
     fn ended(&self) -> Outcome {
-        let began = self.response.is_some() || !self.input.is_empty();
-        match (began, self.answered) {
+        match (self.exchange.has_begun(), self.answered) {
+            _ if self.current.is_none() => Outcome::Left,
             (true, _) => Outcome::Failed(Failure::Cut),
             (false, 0) => Outcome::Failed(Failure::Closed),
             (false, _) => Outcome::Stale,

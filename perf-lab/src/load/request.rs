@@ -1,45 +1,59 @@
-//! The bytes of one request, built once.
+//! The requests of a load, built once.
+
+use std::fmt::Write as _;
 
 use super::Load;
-use crate::pattern;
+use super::schedule::Chance;
+use crate::outgoing::Outgoing;
 
-/// Data bytes of one chunk.
-const CHUNK: u64 = 8 * 1024;
+/// Requests that differ in their fields; each is sent in turn.
+const VARIANTS: usize = 64;
+/// Longest value of a field of random size.
+const VALUE_MAX: u64 = 64;
+const LETTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 
-pub(super) fn build(load: &Load) -> Vec<u8> {
+pub(super) fn build(load: &Load) -> Vec<Outgoing> {
+    let mut chance = Chance(load.seed);
+    let count = if load.random_fields > 0 { VARIANTS } else { 1 };
+    (0..count).map(|_| one(load, &mut chance)).collect()
+}
+
+fn one(load: &Load, chance: &mut Chance) -> Outgoing {
     let method = if load.body.is_some() { "POST" } else { "GET" };
     let mut head = format!("{method} {} HTTP/1.1\r\nHost: {}\r\n", load.path, load.host);
     for field in &load.fields {
         head.push_str(field);
         head.push_str("\r\n");
     }
+    if load.cookie > 0 {
+        let value = text(load.cookie - load.cookie.min(2), chance);
+        // Writing to a String cannot fail.
+        let _ = write!(head, "Cookie: c={value}\r\n");
+    }
+    for number in 0..load.random_fields {
+        let value = text(1 + chance.below(VALUE_MAX) as usize, chance);
+        let _ = write!(head, "X-Field-{number}: {value}\r\n");
+    }
     if !load.keep_alive {
         head.push_str("Connection: close\r\n");
     }
-    if let Some(length) = load.body {
-        head.push_str("X-Pattern: 1\r\n");
-        head.push_str(&match load.chunked {
-            true => "Transfer-Encoding: chunked\r\n".to_owned(),
-            false => format!("Content-Length: {length}\r\n"),
-        });
-    }
-    let mut bytes = format!("{head}\r\n").into_bytes();
-    match load.body {
-        Some(length) if load.chunked => chunks(&mut bytes, length),
-        Some(length) => pattern::append(&mut bytes, 0, length as usize),
-        None => {}
-    }
-    bytes
+    body(load, head)
 }
 
-fn chunks(bytes: &mut Vec<u8>, length: u64) {
-    let mut offset = 0;
-    while offset < length {
-        let count = CHUNK.min(length - offset);
-        bytes.extend_from_slice(format!("{count:x}\r\n").as_bytes());
-        pattern::append(bytes, offset, count as usize);
-        bytes.extend_from_slice(b"\r\n");
-        offset += count;
+fn body(load: &Load, mut head: String) -> Outgoing {
+    let Some(length) = load.body else {
+        return Outgoing::plain((head + "\r\n").into_bytes(), 0);
+    };
+    head.push_str("X-Pattern: 1\r\n");
+    if load.chunked {
+        head.push_str("Transfer-Encoding: chunked\r\n\r\n");
+        return Outgoing::chunked(head.into_bytes(), length, b"0\r\n\r\n");
     }
-    bytes.extend_from_slice(b"0\r\n\r\n");
+    let _ = write!(head, "Content-Length: {length}\r\n\r\n");
+    Outgoing::plain(head.into_bytes(), length)
+}
+
+fn text(length: usize, chance: &mut Chance) -> String {
+    let letter = |_| LETTERS[chance.below(LETTERS.len() as u64) as usize] as char;
+    (0..length).map(letter).collect()
 }

@@ -12,7 +12,7 @@ const HEAD_MAX: usize = 256 * 1024;
 /// A response whose head was read.
 #[derive(Debug)]
 pub(super) struct Response {
-    status: u16,
+    pub(super) status: u16,
     body: Body,
     length: u64,
     intact: bool,
