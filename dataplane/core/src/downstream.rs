@@ -146,6 +146,7 @@ impl Engine {
         };
         counters.connections.add(1);
         counters.connections_active.up();
+        self.counters().connections.up();
         self.ops.push_back(Op::Adopt {
             incoming,
             conn: key.into(),
@@ -179,17 +180,9 @@ impl Engine {
     }
 
     pub(crate) fn downstream_received(&mut self, id: ConnId, buffer: Buffer) {
-        let worker = self.worker;
         let Some(downstream) = self.downstream_mut(id) else {
             return self.buffers.give(buffer);
         };
-        let received = buffer.len() as u64;
-        downstream
-            .stats
-            .of(worker)
-            .counters
-            .bytes_received
-            .add(received);
         match downstream.phase {
             Phase::Idle => {
                 self.begin_head(id);
@@ -199,7 +192,7 @@ impl Engine {
             Phase::Exchange => self.request_received(id, buffer),
             Phase::Tunnel => self.tunnel_from_downstream(id, buffer),
             Phase::Flush | Phase::Linger => {
-                downstream.lingered += received;
+                downstream.lingered += buffer.len() as u64;
                 let too_much = downstream.lingered > limits::LINGER_BYTES_MAX;
                 self.buffers.give(buffer);
                 if too_much {

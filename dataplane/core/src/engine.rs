@@ -16,7 +16,7 @@ use crate::limits;
 use crate::link::{Connection, charge};
 use crate::machine::Machine;
 use crate::slab::Slab;
-use crate::stats::{PerWorker, WorkerIndex, WorkerStats};
+use crate::stats::{PerWorker, WorkerCounters, WorkerIndex, WorkerStats};
 use crate::timer::{Owner, Timers};
 
 /// What an engine is made with.
@@ -106,6 +106,11 @@ impl Engine {
         self.generations.current().generation
     }
 
+    /// Counters of this worker.
+    pub(crate) fn counters(&self) -> &WorkerCounters {
+        &self.stats.of(self.worker).counters
+    }
+
     fn route_event(&mut self, event: Event) {
         match event {
             Event::Accepted {
@@ -118,11 +123,14 @@ impl Engine {
             }
             Event::AcceptFailed { listener, .. } => self.accept_failed(listener),
             Event::Connected { conn, result } => self.upstream_connected(conn, result),
-            Event::Received { conn, buffer } => match self.side(conn) {
-                Some(SideOf::Downstream) => self.downstream_received(conn, buffer),
-                Some(SideOf::Upstream) => self.upstream_received(conn, buffer),
-                None => self.buffers.give(buffer),
-            },
+            Event::Received { conn, buffer } => {
+                self.count_received(conn, buffer.len());
+                match self.side(conn) {
+                    Some(SideOf::Downstream) => self.downstream_received(conn, buffer),
+                    Some(SideOf::Upstream) => self.upstream_received(conn, buffer),
+                    None => self.buffers.give(buffer),
+                }
+            }
             Event::Sent {
                 conn,
                 bytes,
@@ -169,11 +177,36 @@ impl Engine {
         }
     }
 
-    fn count_sent(&mut self, id: ConnId, bytes: u32) {
-        let worker = self.worker;
-        if let Some(downstream) = self.downstream_mut(id) {
-            let counters = &downstream.stats.of(worker).counters;
-            counters.bytes_sent.add(bytes.into());
+    /// Every byte that was read counts, whatever becomes of it.
+    fn count_received(&self, id: ConnId, bytes: usize) {
+        let bytes = bytes as u64;
+        match self.connections.find(id.into()) {
+            Some(Connection::Downstream(downstream)) => {
+                let counters = &downstream.stats.of(self.worker).counters;
+                counters.bytes_received.add(bytes);
+            }
+            Some(Connection::Upstream(upstream)) => self.clusters.count_bytes(
+                upstream.endpoint,
+                |counters| &counters.bytes_received,
+                bytes,
+            ),
+            None => {}
+        }
+    }
+
+    /// Every byte that the kernel took counts: heads, framing and payload.
+    fn count_sent(&self, id: ConnId, bytes: u32) {
+        let bytes = u64::from(bytes);
+        match self.connections.find(id.into()) {
+            Some(Connection::Downstream(downstream)) => {
+                let counters = &downstream.stats.of(self.worker).counters;
+                counters.bytes_sent.add(bytes);
+            }
+            Some(Connection::Upstream(upstream)) => {
+                self.clusters
+                    .count_bytes(upstream.endpoint, |counters| &counters.bytes_sent, bytes)
+            }
+            None => {}
         }
     }
 
@@ -190,10 +223,13 @@ impl Engine {
     }
 
     fn closed(&mut self, id: ConnId) {
-        match self.connections.remove(id.into()) {
-            Some(Connection::Downstream(downstream)) => self.downstream_closed(downstream),
-            Some(Connection::Upstream(upstream)) => self.upstream_closed(upstream),
-            None => {}
+        let Some(connection) = self.connections.remove(id.into()) else {
+            return;
+        };
+        self.counters().connections.down();
+        match connection {
+            Connection::Downstream(downstream) => self.downstream_closed(downstream),
+            Connection::Upstream(upstream) => self.upstream_closed(upstream),
         }
     }
 
@@ -207,7 +243,7 @@ impl Engine {
             .into_iter()
             .for_each(|conn| self.close(conn, crate::event::Close::Normal));
         self.let_listeners_go(&old);
-        self.stats.of(self.worker).counters.snapshots.add(1);
+        self.counters().snapshots.add(1);
     }
 
     /// Listeners that are no longer configured stop accepting; their connections finish and close.

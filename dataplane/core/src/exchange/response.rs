@@ -25,14 +25,6 @@ impl Engine {
         if exchange.record.response_start == Time::NEVER {
             exchange.record.response_start = self.now.time;
         }
-        if let Some(cluster) = exchange.cluster() {
-            cluster
-                .stats
-                .of(self.worker)
-                .counters
-                .bytes_received
-                .add(buffer.len() as u64);
-        }
         match exchange.response_stage {
             ResponseStage::Head => self.response_head(exchange, buffer),
             ResponseStage::Body => self.response_body(exchange, buffer),

@@ -4,6 +4,7 @@
 //! every answer that Penstock gives by itself.
 
 mod attack_table;
+mod counters;
 mod world;
 
 use penstock_core::event::{IoFault, Time};
