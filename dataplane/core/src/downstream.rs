@@ -101,10 +101,11 @@ impl Engine {
         remote: SocketAddr,
         local: SocketAddr,
     ) {
-        let current = self.generations.current().clone();
-        let Some(listener) = current.listener(id) else {
+        let held = self.generations.serving(id).clone();
+        let Some(listener) = held.listener(id) else {
             return self.ops.push_back(Op::Refuse { incoming });
         };
+        let leaving = self.generations.current().listener(id).is_none();
         let counters = &listener.stats.of(self.worker).counters;
         if let Err(refused) = listener.connections.acquire() {
             match refused {
@@ -128,7 +129,7 @@ impl Engine {
                 scanner: HeadScanner::request(),
                 ahead: Vec::new(),
                 held: None,
-                last: None,
+                last: leaving.then(|| held.clone()),
                 exchange: None,
                 opened,
                 head_start: opened,
@@ -155,7 +156,7 @@ impl Engine {
     }
 
     pub(crate) fn accept_failed(&mut self, id: ListenerId) {
-        if let Some(listener) = self.generations.current().listener(id) {
+        if let Some(listener) = self.generations.serving(id).listener(id) {
             listener
                 .stats
                 .of(self.worker)

@@ -7,7 +7,7 @@ use crate::access_log::LogQueue;
 use crate::buffer::BufferPool;
 use crate::chance::Chance;
 use crate::cluster::Clusters;
-use crate::config::{ClusterId, SinkId, Snapshot};
+use crate::config::{ClusterId, ListenerId, SinkId, Snapshot};
 use crate::date::DateField;
 use crate::event::{ConnId, Event, Now, Op, Time};
 use crate::exchange::{Exchange, ExchangeSlot};
@@ -122,6 +122,7 @@ impl Engine {
                 self.accept(listener, incoming, remote, local);
             }
             Event::AcceptFailed { listener, .. } => self.accept_failed(listener),
+            Event::Unlistened { listener } => self.generations.left(listener),
             Event::Connected { conn, result } => self.upstream_connected(conn, result),
             Event::Received { conn, buffer } => {
                 self.count_received(conn, buffer.len());
@@ -263,10 +264,14 @@ impl Engine {
         if self.draining {
             return; // every listener is closed already
         }
-        for &listener in &gone {
-            self.ops.push_back(Op::Unlisten { listener });
-        }
+        gone.iter().for_each(|&id| self.unlisten(id, old));
         self.close_idle_downstreams(|downstream| gone.contains(&downstream.listener));
+    }
+
+    /// Closes a listener; `held` serves the clients in its backlog.
+    fn unlisten(&mut self, listener: ListenerId, held: &Held) {
+        self.generations.leave(listener, held.clone());
+        self.ops.push_back(Op::Unlisten { listener });
     }
 
     fn drain(&mut self) {
@@ -276,9 +281,7 @@ impl Engine {
         self.draining = true;
         let current = self.generations.current().clone();
         for listener in current.listeners.iter().flatten() {
-            self.ops.push_back(Op::Unlisten {
-                listener: listener.id,
-            });
+            self.unlisten(listener.id, &current);
         }
         self.close_idle_downstreams(|_| true);
         let mut idle = Vec::new();
@@ -371,7 +374,10 @@ impl Machine for Engine {
     }
 
     fn is_drained(&self) -> bool {
-        self.draining && self.connections.is_empty() && self.exchanges.is_empty()
+        self.draining
+            && !self.generations.has_leaving()
+            && self.connections.is_empty()
+            && self.exchanges.is_empty()
     }
 
     fn log_pending(&self) -> bool {

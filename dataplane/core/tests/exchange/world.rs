@@ -54,7 +54,7 @@ pub(crate) struct World {
     receiving: HashMap<ConnId, bool>,
     closed: Vec<ConnId>,
     shut: Vec<ConnId>,
-    unlistened: usize,
+    unlistening: usize,
 }
 
 impl World {
@@ -111,7 +111,7 @@ impl World {
             receiving: HashMap::new(),
             closed: Vec::new(),
             shut: Vec::new(),
-            unlistened: 0,
+            unlistening: 0,
         };
         world.give(Event::Snapshot(world.snapshot.clone()));
         world
@@ -265,8 +265,33 @@ impl World {
         &self.shut
     }
 
-    pub(crate) fn unlistened(&self) -> usize {
-        self.unlistened
+    /// Takes the only listener out of the configuration.
+    pub(crate) fn remove_listener(&mut self) {
+        let without = Snapshot {
+            generation: 2,
+            listeners: vec![None],
+            clusters: self.snapshot.clusters.clone(),
+            cluster_ids: HashMap::new(),
+        };
+        self.give(Event::Snapshot(Arc::new(without)));
+    }
+
+    /// Listeners whose sockets are being closed.
+    pub(crate) fn unlistening(&self) -> usize {
+        self.unlistening
+    }
+
+    /// Those sockets are closed.
+    pub(crate) fn unlistened(&mut self) {
+        for _ in 0..std::mem::take(&mut self.unlistening) {
+            let listener = ListenerId(0);
+            self.give(Event::Unlistened { listener });
+        }
+    }
+
+    /// True if the engine holds the first configuration: the world's own is one of two.
+    pub(crate) fn holds_first(&self) -> bool {
+        Arc::strong_count(&self.snapshot) > 1
     }
 
     pub(crate) fn drain(&mut self) {
@@ -330,7 +355,7 @@ impl World {
                     self.connects.retain(|asked| *asked != conn);
                     self.engine.handle(Event::Closed { conn }, self.now);
                 }
-                Op::Unlisten { .. } => self.unlistened += 1,
+                Op::Unlisten { .. } => self.unlistening += 1,
             }
         }
     }

@@ -40,8 +40,10 @@ pub struct UringDriver {
     setup: Setup,
     connections: Table<Connection>,
     listeners: Vec<Option<Listener>>,
-    /// Some listener has no accept in flight and may want one.
+    /// Some listener has no accept in flight and may want one, or is to close.
     listeners_changed: bool,
+    /// Listeners whose end the machine waits for.
+    unlistening: Vec<ListenerId>,
     lobby: Lobby,
     segments: Segments,
     /// Events that come of no completion, or beside one.
@@ -66,6 +68,7 @@ impl UringDriver {
             connections: Table::default(),
             listeners: Vec::new(),
             listeners_changed: false,
+            unlistening: Vec::new(),
             lobby: Lobby::default(),
             segments: Segments::default(),
             immediate: VecDeque::new(),
@@ -133,18 +136,14 @@ impl UringDriver {
 impl Driver for UringDriver {
     fn wait(&mut self, pool: &mut BufferPool, now: Time, until: Time) -> io::Result<()> {
         self.now = now;
-        let expected = self.expects_clients();
         self.resume_listeners();
-        // That the last listener has closed is news, too: the worker may be drained by it.
-        let closed = expected && !self.expects_clients();
         self.top_up(pool);
         self.feed(pool);
         self.settle();
         self.count();
         let until = until.min(self.resume);
         let timeout = (until != Time::NEVER).then(|| Duration::from_nanos(until.since(now)));
-        let news = closed || !self.immediate.is_empty() || self.can_feed(pool);
-        let want = u32::from(!news);
+        let want = u32::from(self.immediate.is_empty() && !self.can_feed(pool));
         self.ring.enter(want, timeout)
     }
 
@@ -175,7 +174,11 @@ impl Driver for UringDriver {
             Op::ReceiveOff { conn } => self.switch_receive(conn, false),
             Op::Shutdown { conn } => self.shutdown(conn),
             Op::Close { conn, how } => self.close(conn, how, pool),
-            Op::Unlisten { listener } => self.unlisten(listener),
+            Op::Unlisten { listener } => {
+                self.unlisten(listener);
+                self.unlistening.push(listener);
+                self.listeners_changed = true;
+            }
         }
     }
 
@@ -185,10 +188,6 @@ impl Driver for UringDriver {
 
     fn unlisten(&mut self, listener: ListenerId) {
         self.remove_listeners(listener);
-    }
-
-    fn expects_clients(&self) -> bool {
-        self.listeners.iter().any(Option::is_some) || !self.immediate.is_empty()
     }
 }
 
