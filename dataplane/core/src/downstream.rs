@@ -398,6 +398,11 @@ impl Engine {
         downstream.exchange = None;
         downstream.held = None;
         let queued = downstream.link.queued;
+        let lingers = !downstream.link.ended && !downstream.delayed_close.is_zero();
+        if lingers {
+            // FIN may travel with the last bytes.
+            self.shutdown(id);
+        }
         drop(self.take_ahead(id));
         self.receive(id, true);
         self.arm(id, flush);
