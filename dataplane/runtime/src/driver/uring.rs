@@ -11,6 +11,7 @@ mod connection;
 mod receive;
 mod selftest;
 mod send;
+mod stock;
 
 use std::collections::VecDeque;
 use std::io;
@@ -27,6 +28,7 @@ use penstock_core::event::{Close, ConnId, Event, IoFault, Op, Time};
 use self::accept::Listener;
 use self::caps::Caps;
 use self::connection::{Connection, Is, Purpose};
+use self::stock::Stock;
 use super::lobby::Lobby;
 use super::segments::Segments;
 use super::table::Table;
@@ -46,6 +48,7 @@ pub struct UringDriver {
     unlistening: Vec<ListenerId>,
     lobby: Lobby,
     segments: Segments,
+    stock: Stock,
     /// Events that come of no completion, or beside one.
     immediate: VecDeque<Event>,
     /// Have wishes that are not operations yet.
@@ -71,6 +74,7 @@ impl UringDriver {
             unlistening: Vec::new(),
             lobby: Lobby::default(),
             segments: Segments::default(),
+            stock: Stock::default(),
             immediate: VecDeque::new(),
             dirty: Vec::new(),
             starved: VecDeque::new(),
