@@ -96,8 +96,9 @@ impl UringDriver {
     ) -> Option<Event> {
         let buffer = match completion.cargo {
             Returned::Received(block) => {
-                self.stock.took();
-                Some(buffer_of(block))
+                let buffer = buffer_of(block);
+                self.stock.took(buffer.len());
+                Some(buffer)
             }
             _ => None,
         };
@@ -205,11 +206,10 @@ impl UringDriver {
         }
     }
 
-    /// A receive found no buffer: none are left, or the kernel was given too few.
+    /// A receive found no buffer. That the kernel was given few is no exhaustion.
     fn count_dry(&mut self, pool: &BufferPool) {
-        match pool.available() > reserve(pool) {
-            true => self.stock.ran_dry(),
-            false => self.setup.counters().buffers_exhausted.add(1),
+        if pool.available() <= reserve(pool) {
+            self.setup.counters().buffers_exhausted.add(1);
         }
     }
 
