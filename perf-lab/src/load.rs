@@ -13,7 +13,7 @@
 //!
 //! [`Running::observe`] takes what happened since the last look, while the load goes on.
 
-pub(crate) mod client;
+mod client;
 mod connection;
 mod exchange;
 mod observe;
@@ -166,9 +166,11 @@ impl Load {
         let mut running = Running::new(self)?;
         for index in 0..running.shared.threads {
             let poller = Arc::new(Poller::new()?);
-            let (client, report) = running.client(index, poller.clone());
+            let client = running.client(index, poller.clone(), 0);
+            let (report, done) = mpsc::channel();
             let thread = std::thread::Builder::new().name(format!("load-{index}"));
             thread.spawn(move || drop(report.send(drive(client, &poller))))?;
+            running.done.push(done);
         }
         Ok(running)
     }
@@ -186,9 +188,6 @@ fn drive(mut client: Client, poller: &Poller) -> io::Result<()> {
     }
     Ok(())
 }
-
-/// Where a thread says that it has come to its end.
-type Done = mpsc::Sender<io::Result<()>>;
 
 /// Load that is on its way.
 #[derive(Debug)]
@@ -235,21 +234,9 @@ impl Running {
         })
     }
 
-    /// A load of one thread that somebody else drives.
-    pub(crate) fn on(load: &Load, poller: Arc<Poller>) -> io::Result<(Self, Client, Done)> {
-        let mut running = Self::new(load)?;
-        let (client, done) = running.client(0, poller);
-        Ok((running, client, done))
-    }
-
-    fn client(&mut self, index: usize, poller: Arc<Poller>) -> (Client, Done) {
-        let (report, done) = mpsc::channel();
-        self.done.push(done);
+    fn client(&self, index: usize, poller: Arc<Poller>, tokens: u64) -> Client {
         let tally = self.tallies[index].clone();
-        (
-            Client::new(self.shared.clone(), index, tally, poller),
-            report,
-        )
+        Client::new(self.shared.clone(), index, tally, poller, tokens)
     }
 
     /// Correct answers so far.
@@ -295,25 +282,14 @@ impl Running {
     ///
     /// # Panics
     /// If a thread did.
-    pub fn finish(self) -> io::Result<Report> {
-        Ok(self.finish_observed()?.0)
-    }
-
-    /// Waits for the end; the observation is of what happened since the last one.
-    ///
-    /// # Errors
-    /// As [`Running::finish`].
-    ///
-    /// # Panics
-    /// As [`Running::finish`].
-    pub fn finish_observed(mut self) -> io::Result<(Report, Observation)> {
+    pub fn finish(mut self) -> io::Result<Report> {
         for done in std::mem::take(&mut self.done) {
             done.recv().expect("a load thread panicked")?;
         }
-        let last = self.observe();
+        self.observe();
         let mut sum = self.observed().sum;
         sum.elapsed = self.shared.started.elapsed();
-        Ok((sum, last))
+        Ok(sum)
     }
 
     fn observed(&self) -> MutexGuard<'_, Observed> {

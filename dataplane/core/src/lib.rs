@@ -14,7 +14,6 @@ pub mod chance;
 pub mod cluster;
 pub mod config;
 pub mod date;
-mod digits;
 mod downstream;
 pub mod engine;
 pub mod event;

@@ -55,8 +55,11 @@ pub trait Driver {
 
     /// Closes the sockets of a listener, in three steps: new clients are kept off, handshakes that
     /// have begun get a moment to finish, and connections that wait in the backlogs are taken.
-    /// Unlike `Op::Unlisten`, which does the same, it is not answered.
     fn unlisten(&mut self, listener: ListenerId);
+
+    /// True as long as clients may still come: sockets listen, or somebody is on the way to the
+    /// machine.
+    fn expects_clients(&self) -> bool;
 }
 
 /// What every driver gets.

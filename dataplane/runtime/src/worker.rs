@@ -57,7 +57,7 @@ impl<D: Driver, M: Machine> Worker<D, M> {
             if self.take_mailbox(now) == Next::Stop {
                 return Ok(());
             }
-            if !drained && self.machine.is_drained() {
+            if !drained && self.machine.is_drained() && !self.driver.expects_clients() {
                 drained = true;
                 self.inbox.announce_drained();
             }

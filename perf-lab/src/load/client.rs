@@ -29,6 +29,8 @@ pub(crate) struct Client {
     shared: Arc<Shared>,
     tally: Arc<Mutex<Tally>>,
     poller: Arc<Poller>,
+    /// Added to every token.
+    tokens: u64,
     block: Vec<u8>,
     connections: Vec<Option<Connection>>,
     silent: Silent,
@@ -49,11 +51,12 @@ pub(crate) struct Client {
 
 impl Client {
     /// The `index`-th thread of a load, with this share of its connections.
-    pub(super) fn new(
+    pub(crate) fn new(
         shared: Arc<Shared>,
         index: usize,
         tally: Arc<Mutex<Tally>>,
         poller: Arc<Poller>,
+        tokens: u64,
     ) -> Self {
         let share = |all: usize| (all + shared.threads - 1 - index) / shared.threads;
         Self {
@@ -63,6 +66,7 @@ impl Client {
             shared,
             tally,
             poller,
+            tokens,
             block: vec![0; READ],
             free: VecDeque::new(),
             free_since: 0,
@@ -101,7 +105,7 @@ impl Client {
         let mut tally = observe::lock(&tally);
         let answered = tally.seen.report.answered;
         for slot in std::mem::take(&mut self.broken) {
-            self.take(&Edge::ended(slot as u64), &mut tally);
+            self.take(&Edge::ended(self.tokens + slot as u64), &mut tally);
         }
         for edge in edges {
             self.take(edge, &mut tally);
@@ -119,7 +123,7 @@ impl Client {
     }
 
     fn take(&mut self, edge: &Edge, tally: &mut Tally) {
-        let token = edge.token;
+        let token = edge.token - self.tokens;
         if token >= TOKEN_SILENT {
             let slot = (token - TOKEN_SILENT) as usize;
             let (silent, shared) = (&mut self.silent, &self.shared);
@@ -136,7 +140,8 @@ impl Client {
     /// Opens the silent connections first; once they stand, the load begins.
     fn prepare(&mut self, tally: &mut Tally) {
         let (shared, poller) = (&self.shared, &*self.poller);
-        self.silent.open(shared, poller, TOKEN_SILENT, tally);
+        let tokens = self.tokens + TOKEN_SILENT;
+        self.silent.open(shared, poller, tokens, tally);
         if !self.silent.stands() && !self.shared.is_stopped() {
             return;
         }
@@ -218,7 +223,7 @@ impl Client {
 
     fn connect(&mut self, slot: usize) -> io::Result<()> {
         let connection = Connection::open(&self.shared.load, 0)?;
-        let token = slot as u64;
+        let token = self.tokens + slot as u64;
         self.poller.add_edges(connection.stream(), token)?;
         self.connections[slot] = Some(connection);
         Ok(())

@@ -1,7 +1,5 @@
 //! One response being read and checked.
 
-use std::mem::MaybeUninit;
-
 use super::{Failure, Load};
 use crate::body::Body;
 use crate::pattern;
@@ -26,11 +24,9 @@ pub(super) struct Response {
 pub(super) fn parse(input: &[u8]) -> Result<Option<(Response, usize)>, Failure> {
     let mut skipped = 0;
     loop {
-        let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
-        let mut parsed = httparse::Response::new(&mut []);
-        let config = httparse::ParserConfig::default();
-        let rest = &input[skipped..];
-        match config.parse_response_with_uninit_headers(&mut parsed, rest, &mut fields) {
+        let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
+        let mut parsed = httparse::Response::new(&mut fields);
+        match parsed.parse(&input[skipped..]) {
             Ok(httparse::Status::Complete(length)) => {
                 skipped += length;
                 if parsed.code.is_some_and(|code| code >= 200 || code == 101) {
@@ -51,7 +47,7 @@ impl Response {
                 .map(|field| field.value)
         };
         let status = parsed.code.unwrap_or(0);
-        let connection = field("connection").unwrap_or(b"");
+        let connection = field("connection").unwrap_or(b"").to_ascii_lowercase();
         let body = framing(status, field("content-length"), field("transfer-encoding"))?;
         let is_10 = parsed.version == Some(0);
         Ok(Self {
@@ -60,8 +56,8 @@ impl Response {
             length: 0,
             intact: true,
             keep_alive: match is_10 {
-                true => connection.eq_ignore_ascii_case(b"keep-alive"),
-                false => !connection.eq_ignore_ascii_case(b"close"),
+                true => connection == b"keep-alive",
+                false => connection != b"close",
             } && body != Body::ToEnd,
         })
     }

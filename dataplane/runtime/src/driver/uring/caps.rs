@@ -66,7 +66,7 @@ impl Default for UringOptions {
     fn default() -> Self {
         Self {
             off: 0,
-            buffers: 64,
+            buffers: 256,
         }
     }
 }

@@ -1,0 +1,143 @@
+//! What the schema has no field for: names and values, all of them text.
+
+use std::collections::BTreeMap;
+
+use super::super::entry::{Entry, Kind, listed, ms};
+use super::super::summary::{cpu_us, switches_per_request};
+
+/// Names and values of one message.
+pub(crate) type Labels = BTreeMap<String, String>;
+
+/// Facts of the environment that are labels under their own names, if they are known.
+const FACTS: [&str; 6] = [
+    "nic",
+    "numa_nodes",
+    "cpus_proxy",
+    "cpus_load",
+    "cpus_origin",
+    "seed",
+];
+
+/// All labels of one run.
+pub(crate) fn of(entry: &Entry<'_>) -> Labels {
+    let mut labels = of_place(entry);
+    workload(entry, &mut labels);
+    outcome(entry, &mut labels);
+    latency(entry, &mut labels);
+    labels
+}
+
+/// The labels of the place alone.
+pub(crate) fn of_place(entry: &Entry<'_>) -> Labels {
+    let mut labels = Labels::new();
+    place(entry, &mut labels);
+    labels
+}
+
+fn place(entry: &Entry<'_>, labels: &mut Labels) {
+    let environment = &entry.campaign.environment;
+    put(labels, "cpu_model", &environment.cpu_model);
+    put(labels, "kernel", &environment.kernel);
+    put(labels, "git_rev", &environment.git_rev);
+    put(labels, "dirty", environment.dirty);
+    put(labels, "load_generator_host", &environment.host);
+    put(labels, "load_generator_version", &environment.version);
+    put(labels, "nic", "lo");
+    for (name, value) in &environment.facts {
+        if FACTS.contains(&name.as_str()) {
+            put(labels, name, value);
+        }
+    }
+}
+
+fn workload(entry: &Entry<'_>, labels: &mut Labels) {
+    let protocol = match entry.cell.protocol.as_str() {
+        "http1" => "h1",
+        other => other,
+    };
+    put(labels, "protocol_downstream", protocol);
+    put(labels, "protocol_upstream", protocol);
+    put(labels, "tls", "none");
+    put(labels, "body_bytes", entry.cell.response_bytes);
+    put(labels, "offered_rps", entry.cell.rate);
+    if !entry.subject.driver.is_empty() {
+        put(labels, "io_backend", &entry.subject.driver);
+    }
+    put(labels, "workers", entry.subject.workers);
+    put(labels, "round", entry.run.round);
+    put(labels, "rounds", entry.campaign.rounds);
+}
+
+fn outcome(entry: &Entry<'_>, labels: &mut Labels) {
+    let run = entry.run;
+    put(labels, "rps", decimal(entry.per_second(run.load.answered)));
+    let bytes = entry.per_second(entry.bytes());
+    put(labels, "bytes_per_second", bytes.round());
+    put(labels, "bytes_total", entry.bytes());
+    put(labels, "errors_total", entry.failed());
+    put(labels, "errors_by_kind", errors(entry));
+    if let Some(cpu) = cpu_us(run) {
+        put(labels, "cpu_us_per_request", decimal(cpu));
+    }
+    if let Some(switches) = switches_per_request(run) {
+        put(labels, "ctx_switches_per_request", decimal(switches));
+    }
+    put(labels, "valid", entry.is_valid());
+    if !entry.is_valid() {
+        put(labels, "note", &run.void);
+    }
+}
+
+fn latency(entry: &Entry<'_>, labels: &mut Labels) {
+    let (kind, latency) = entry.latency();
+    put(labels, "latency_unit", "ms");
+    put(labels, "latency_kind", kind.name());
+    let mut percentiles = |latency, names: [(&str, f64); 3]| {
+        for (name, percent) in names {
+            if let Some(value) = listed(latency, percent) {
+                put(labels, name, ms(value));
+            }
+        }
+    };
+    let names = [("p75_ms", 75.0), ("p999_ms", 99.9), ("p9999_ms", 99.99)];
+    percentiles(latency, names);
+    // At a set rate both are told: the one hides a queue, the other shows it.
+    if kind == Kind::Corrected {
+        let names = ["service_p50_ms", "service_p99_ms", "service_p999_ms"];
+        let percents = [50.0, 99.0, 99.9];
+        let names = [0, 1, 2].map(|at| (names[at], percents[at]));
+        percentiles(&entry.run.load.service, names);
+    }
+}
+
+/// `connect=0,timeout=0,status=3,body=0`, and kinds of perf-lab's own behind them.
+fn errors(entry: &Entry<'_>) -> String {
+    let count = |kinds: &[&str]| -> u64 {
+        let failures = entry.run.load.failures.iter();
+        let named = failures.filter(|(kind, _)| kinds.contains(&kind.as_str()));
+        named.map(|(_, count)| count).sum()
+    };
+    let mut text = format!(
+        "connect={},timeout={},status={},body={}",
+        count(&["connect"]),
+        count(&["timeout"]),
+        count(&["status"]),
+        count(&["body", "length", "pattern"])
+    );
+    let known = ["connect", "timeout", "status", "body", "length", "pattern"];
+    for (kind, count) in &entry.run.load.failures {
+        if !known.contains(&kind.as_str()) {
+            text += &format!(",{kind}={count}");
+        }
+    }
+    text
+}
+
+/// Three digits behind the point at most.
+fn decimal(value: f64) -> f64 {
+    (value * 1_000.0).round() / 1_000.0
+}
+
+fn put(labels: &mut Labels, name: &str, value: impl ToString) {
+    labels.insert(name.to_owned(), value.to_string());
+}
