@@ -107,7 +107,8 @@ impl Runtime {
             (Err(StartError::Ring { cause, .. }), Preference::Auto) => {
                 // The self-test's small ring could be made, those of the workers could not.
                 let reason = format!("io_uring rings cannot be made: {cause}");
-                Self::launch(&options, Choice::Epoll { reason }, &make_machine)?
+                let fallback = Some(reason);
+                Self::launch(&options, Choice::Epoll { fallback }, &make_machine)?
             }
             (launched, _) => launched?,
         };

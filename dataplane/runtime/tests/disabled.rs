@@ -37,7 +37,10 @@ fn auto_falls_back_and_names_the_knob() {
     let forced = choose(Preference::Uring, &options);
     drop(restore);
     match auto {
-        Ok(Choice::Epoll { reason }) => assert!(reason.contains("io_uring_disabled"), "{reason}"),
+        Ok(choice) if choice.name() == "epoll" => {
+            let why = choice.fallback().unwrap_or_default();
+            assert!(why.contains("io_uring_disabled"), "{why}");
+        }
         other => panic!("auto chose {other:?}"),
     }
     let why = forced.expect_err("io_uring is switched off");

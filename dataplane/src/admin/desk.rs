@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
+use penstock_runtime::Choice;
+
 use super::{Control, State};
 use crate::telemetry::access_log::Sinks;
 use crate::telemetry::log::LogLevel;
@@ -18,6 +20,8 @@ pub struct About {
     /// Options of the command line in Envoy's names where Envoy has them (`config_path`,
     /// `concurrency`), for `/server_info`.
     pub command_line: serde_json::Map<String, serde_json::Value>,
+    /// What moves the bytes, and why.
+    pub driver: Choice,
     /// Start of the process.
     pub started: Instant,
 }

@@ -1,5 +1,6 @@
 //! `/server_info` and `/memory`.
 
+use penstock_runtime::Choice;
 use serde_json::{Map, Value, json};
 
 use super::answer::Answer;
@@ -18,8 +19,19 @@ pub(super) fn info(desk: &Desk, _: &Query) -> Answer {
         "uptime_all_epochs": uptime,
         "hot_restart_version": "disabled",
         "command_line_options": desk.about.command_line,
+        "driver": driver(&desk.about.driver),
         "node": node(desk),
     }))
+}
+
+/// Not in Envoy: which driver runs, with what, and why not the preferred one.
+fn driver(choice: &Choice) -> Value {
+    json!({
+        "name": choice.name(),
+        "features": choice.features(),
+        "lacks": choice.lacks(),
+        "fallback": choice.fallback(),
+    })
 }
 
 fn node(desk: &Desk) -> Value {

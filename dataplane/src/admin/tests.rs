@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use penstock_core::config::{AccessLog, Snapshot};
 use penstock_core::format::{Format, JsonValue};
 use penstock_core::stats::{DnsCounters, PerWorker, WorkerStats};
+use penstock_runtime::Choice;
 use serde_json::{Value, json};
 
 use super::*;
@@ -171,6 +172,9 @@ fn options(address: SocketAddr, level: LogLevel) -> Options {
         about: About {
             build: Arc::new(build),
             command_line: command_line.as_object().unwrap().clone(),
+            driver: Choice::Epoll {
+                fallback: Some("io_uring is denied".into()),
+            },
             started: Instant::now(),
         },
         sinks: Arc::new(Sinks::default()),
@@ -594,6 +598,9 @@ fn server_info_and_memory() {
     let info = bench.json("/server_info");
     assert_eq!(info["state"], "LIVE");
     assert_eq!(info["version"], "abc/0.1.0/penstock/epoll");
+    let driver =
+        json!({"name": "epoll", "features": [], "lacks": null, "fallback": "io_uring is denied"});
+    assert_eq!(info["driver"], driver);
     assert_eq!(info["command_line_options"]["concurrency"], 2);
     assert_eq!(info["node"]["id"], "one");
     assert!(info["uptime_all_epochs"].as_str().unwrap().ends_with('s'));

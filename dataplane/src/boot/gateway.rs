@@ -11,7 +11,7 @@ use penstock_core::config::{AccessLog, Snapshot};
 use penstock_core::stats::{PerWorker, WorkerStats};
 use penstock_proto::envoy::config::bootstrap::v3::Bootstrap;
 use penstock_runtime::mailbox::Ticket;
-use penstock_runtime::{Choice, Placement, Runtime, process, runtime};
+use penstock_runtime::{Placement, Runtime, process, runtime};
 
 use super::configuration::{Configuration, LoadFault};
 use super::life::Wish;
@@ -143,6 +143,7 @@ impl Gateway {
             about: About {
                 build: Arc::new(self.build()),
                 command_line: settings.command_line(),
+                driver: self.runtime.driver().clone(),
                 started,
             },
             sinks,
@@ -154,7 +155,7 @@ impl Gateway {
         Build {
             version: VERSION.into(),
             revision: REVISION.unwrap_or_default().into(),
-            driver: driver_name(self.runtime.driver()).into(),
+            driver: self.runtime.driver().name().into(),
         }
     }
 
@@ -167,9 +168,10 @@ impl Gateway {
             revision: REVISION,
             file: &settings.source.to_string(),
             cpus: &placement.cpus.iter().map(cpu).collect::<Vec<_>>(),
-            driver: &choice.to_string(),
-            features: &[],
-            fallback: None,
+            driver: choice.name(),
+            features: &choice.features(),
+            lacks: choice.lacks().as_deref(),
+            fallback: choice.fallback(),
             listeners: &self.listening(),
             admin: self.admin_address(),
             descriptors,
@@ -316,15 +318,6 @@ impl Gateway {
         }
         Exit::Success
     }
-}
-
-/// The first word of what a driver says about itself.
-fn driver_name(choice: &Choice) -> String {
-    let text = choice.to_string();
-    text.split_whitespace()
-        .next()
-        .unwrap_or_default()
-        .to_owned()
 }
 
 fn warn(findings: &[Finding]) {

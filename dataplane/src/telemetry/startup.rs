@@ -20,6 +20,8 @@ pub struct Startup<'a> {
     pub driver: &'a str,
     /// What the driver uses of the kernel.
     pub features: &'a [&'a str],
+    /// What it could use and does not, and why.
+    pub lacks: Option<&'a str>,
     /// Why it is this driver and not the preferred one.
     pub fallback: Option<&'a str>,
     /// Listeners and where they are bound.
@@ -43,6 +45,7 @@ impl Startup<'_> {
     /// The lines, without line ends.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = vec![self.title(), self.workers(), self.driver()];
+        lines.extend(self.lacks.map(|what| format!("  without    {what}")));
         lines.extend(self.fallback.map(|why| format!("  fallback   {why}")));
         lines.extend(self.listeners.iter().map(listener));
         lines.extend(
@@ -109,6 +112,7 @@ mod tests {
             cpus: &[Some(0), Some(3), None],
             driver: "epoll",
             features: &["reuseport"],
+            lacks: Some("off: zero-copy"),
             fallback: Some("io_uring is forbidden here (EPERM)"),
             listeners: &listeners,
             admin: Some(([127, 0, 0, 1], 9901).into()),
@@ -119,6 +123,7 @@ mod tests {
             "penstock 0.1.0 (abc123), configuration a.yaml",
             "  workers    3, on CPU 0, 3, any",
             "  driver     epoll: reuseport",
+            "  without    off: zero-copy",
             "  fallback   io_uring is forbidden here (EPERM)",
             "  listener   main on 127.0.0.1:8080",
             "  admin      http://127.0.0.1:9901/",

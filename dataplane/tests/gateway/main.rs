@@ -12,4 +12,5 @@ mod http_safety;
 mod life;
 mod process;
 mod recorder;
+mod startup;
 mod wire;

@@ -80,6 +80,8 @@ impl Drop for File {
 pub(crate) struct Gateway {
     child: Child,
     log: Receiver<String>,
+    /// What the log said at start, up to the end of the start-up block.
+    pub(crate) block: Vec<String>,
     pub(crate) file: File,
     /// Where the last listener is bound: the only one, in most tests.
     pub(crate) address: SocketAddr,
@@ -134,6 +136,7 @@ impl Gateway {
                 return Self {
                     child,
                     log,
+                    block: seen,
                     file,
                     address,
                     listeners,
