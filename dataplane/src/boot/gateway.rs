@@ -79,7 +79,7 @@ impl Gateway {
         let notify = Notify::new(std::env::var_os("NOTIFY_SOCKET").as_deref())
             .map_err(system("reach the service manager"))?;
 
-        let connections_max = connections_for(descriptors, count, LISTENERS_TYPICAL);
+        let connections_max = connections_for(descriptors, count, LISTENERS_TYPICAL)?;
         let connections = u32::try_from(connections_max).unwrap_or(u32::MAX);
         let mut configuration = Configuration::new(
             settings.source.clone(),

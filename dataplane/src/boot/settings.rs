@@ -11,6 +11,7 @@ use crate::admin::AdminError;
 use crate::bootstrap::Findings;
 use crate::cli::{DriverOptions, RunOptions};
 use crate::telemetry::log::LogLevel;
+use crate::telemetry::process::TooFewDescriptors;
 use crate::translate::AdminReach;
 
 /// How a gateway is to run.
@@ -63,6 +64,9 @@ pub enum StartFault {
     /// A thread that every gateway needs did not start.
     #[error("the thread that resolves names does not start")]
     Dns(#[source] io::Error),
+    /// No descriptors for connections.
+    #[error(transparent)]
+    Descriptors(#[from] TooFewDescriptors),
     /// An address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),

@@ -63,15 +63,47 @@ impl Process {
     }
 }
 
+/// The limit of descriptors leaves no room for connections.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(
+    "the limit of open descriptors is {limit}, and {workers} workers need {need} at least; raise \
+     it (ulimit -n 65536, or LimitNOFILE=65536 in the unit) or start fewer workers (--workers)"
+)]
+pub struct TooFewDescriptors {
+    limit: u64,
+    workers: usize,
+    need: u64,
+}
+
 /// Connections that a process with this many descriptors can promise: each may need a second one
-/// for its origin, and files, rings and listening sockets need theirs first.
-pub fn connections_for(descriptors: u64, workers: usize, listeners: usize) -> u64 {
-    /// Files, standard streams, admin and DNS sockets.
-    const PROCESS: u64 = 128;
-    /// Ring or epoll, wake-up, spare.
-    const WORKER: u64 = 8;
-    let per_worker = WORKER + listeners as u64;
-    descriptors.saturating_sub(PROCESS + workers as u64 * per_worker) / 2
+/// for its origin, and files, rings and listening sockets need theirs first: what is comfortable,
+/// or half of a small limit.
+///
+/// # Errors
+/// If the limit is so small that next to no connection would be left.
+pub fn connections_for(
+    descriptors: u64,
+    workers: usize,
+    listeners: usize,
+) -> Result<u64, TooFewDescriptors> {
+    /// Files, standard streams, admin and DNS sockets: a comfortable number, and the least.
+    const PROCESS: (u64, u64) = (128, 24);
+    /// Ring or epoll, wake-up, spare; at the least with one listening socket.
+    const WORKER: (u64, u64) = (8, 4);
+    const CONNECTIONS_MIN: u64 = 8;
+    let workers_count = workers as u64;
+    let least = PROCESS.1 + workers_count * WORKER.1;
+    let comfortable = PROCESS.0 + workers_count * (WORKER.0 + listeners as u64);
+    let need = least + 2 * CONNECTIONS_MIN;
+    if descriptors < need {
+        return Err(TooFewDescriptors {
+            limit: descriptors,
+            workers,
+            need,
+        });
+    }
+    let reserve = comfortable.min(least.max(descriptors / 2));
+    Ok((descriptors - reserve) / 2)
 }
 
 fn open_descriptors() -> Option<u64> {
@@ -153,8 +185,29 @@ mod tests {
 
     #[test]
     fn connections_follow_from_descriptors() {
-        assert_eq!(connections_for(1024, 2, 2), 438);
-        assert_eq!(connections_for(1_048_576, 64, 4), 523_840);
-        assert_eq!(connections_for(64, 2, 2), 0);
+        assert_eq!(connections_for(1024, 2, 2), Ok(438));
+        assert_eq!(connections_for(1_048_576, 64, 4), Ok(523_840));
+        assert_eq!(connections_for(256, 2, 16), Ok(64));
+        assert_eq!(connections_for(96, 2, 16), Ok(24));
+        assert_eq!(connections_for(48, 2, 16), Ok(8));
+    }
+
+    #[test]
+    fn more_descriptors_never_mean_fewer_connections() {
+        for workers in [1, 2, 16, 64] {
+            let counts = (0..4096).map(|limit| connections_for(limit, workers, 16));
+            let counts: Vec<u64> = counts.map(|count| count.unwrap_or(0)).collect();
+            assert!(counts.is_sorted(), "{workers} workers");
+            assert!(counts.iter().all(|count| *count == 0 || *count >= 8));
+        }
+    }
+
+    #[test]
+    fn too_few_descriptors_name_the_limit_the_need_and_the_remedy() {
+        let text = connections_for(47, 2, 16).unwrap_err().to_string();
+        let expect = "the limit of open descriptors is 47, and 2 workers need 48 at least; raise \
+                      it (ulimit -n 65536, or LimitNOFILE=65536 in the unit) or start fewer \
+                      workers (--workers)";
+        assert_eq!(text, expect);
     }
 }

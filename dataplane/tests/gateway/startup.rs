@@ -1,11 +1,13 @@
 //! What a gateway says of itself: the start-up block, `/server_info`, the series of its workers.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::process::Command;
 use std::thread;
 
 use fastpath_sys::confine;
 
-use crate::process::{ALL, Gateway, configuration, drivers, fast_origin};
+use crate::hardship::wait_until;
+use crate::process::{ALL, File, Gateway, configuration, drivers, fast_origin, penstock};
 use crate::wire::get;
 
 /// An origin that is never asked.
@@ -66,12 +68,52 @@ fn workers_count_their_turns() {
         let origin = fast_origin();
         let gateway = Gateway::start(driver, &configuration(origin.address(), "", ALL));
         assert_eq!(get(gateway.address, "/").status, 200);
-        let stats = get(gateway.admin, "/stats?usedonly&filter=worker").text;
         for name in ["turns", "busy_nanoseconds", "wait_nanoseconds", "snapshots"] {
             for worker in 0..2 {
                 let counted = format!("worker.{worker}.{name}_total: ");
-                assert!(stats.contains(&counted), "{driver}: {counted}{stats}");
+                // A worker without requests turns when it is asked for a sign of life.
+                wait_until(|| {
+                    let stats = get(gateway.admin, "/stats?usedonly&filter=worker");
+                    stats.text.contains(&counted)
+                });
             }
         }
+    }
+}
+
+#[test]
+fn few_descriptors_leave_room_for_connections() {
+    for driver in drivers() {
+        let origin = fast_origin();
+        let text = configuration(origin.address(), "", ALL);
+        let gateway = Gateway::start_with(driver, &text, "ulimit -n 48", &[]);
+        let last = gateway.block.last().unwrap();
+        assert!(last.ends_with("48 descriptors, 8 connections"), "{last}");
+        for _ in 0..20 {
+            assert_eq!(get(gateway.address, "/").status, 200);
+        }
+        let stats = get(gateway.admin, "/stats?usedonly&filter=overflow").text;
+        assert!(!stats.contains("cx_overflow"), "{driver}: {stats}");
+    }
+}
+
+#[test]
+fn without_descriptors_for_connections_it_does_not_start() {
+    let file = File::new(&configuration(NOWHERE, "", ALL));
+    let output = Command::new("sh")
+        .args(["-c", "ulimit -n 40; exec \"$0\" \"$@\""])
+        .arg(penstock().get_program())
+        .args(["run", "--workers", "2", "-c", file.path()])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    for said in [
+        "limit of open descriptors is 40",
+        "need 48",
+        "ulimit -n",
+        "LimitNOFILE",
+    ] {
+        assert!(text.contains(said), "{text}");
     }
 }
