@@ -58,6 +58,15 @@ pub enum Shots {
     Multi,
 }
 
+/// When the last bytes of a send leave.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Push {
+    /// At once.
+    Now,
+    /// With the FIN, which the caller sends as soon as the send has completed: one packet less.
+    WithFin,
+}
+
 /// What a poll waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Readiness {
@@ -234,9 +243,19 @@ impl Ring {
 
     /// Sends all windows of a parcel in their order; the kernel goes on after a short send by
     /// itself. The result may still be short if the connection breaks or the send is cancelled.
-    pub fn send(&mut self, socket: BorrowedFd<'_>, parcel: Box<Parcel>, token: u64) -> Flight {
+    pub fn send(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        parcel: Box<Parcel>,
+        push: Push,
+        token: u64,
+    ) -> Flight {
         let fd = types::Fd(socket.as_raw_fd());
-        let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
+        let more = match push {
+            Push::Now => 0,
+            Push::WithFin => libc::MSG_MORE,
+        };
+        let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL | more;
         let flight = self.flights.take_off(token, Cargo::Send(parcel));
         let Some(Cargo::Send(parcel)) = self.flights.cargo(flight) else {
             unreachable!("it was recorded in the line above");

@@ -1,16 +1,16 @@
 //! The command line of perf-lab.
 
+mod traffic;
+
 use std::env;
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use perf_lab::compare::{Kind, Layout, Plan, Subject};
-use perf_lab::load::Load;
-use perf_lab::origin::Behaviour;
+pub(crate) use traffic::{LoadOptions, OriginOptions, RelayOptions};
 
 /// Load generator, origin and measurements for gateways
 #[derive(Debug, Parser)]
@@ -24,7 +24,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve a labelled, checked origin until stopped
     Origin(OriginOptions),
-    /// Send requests in a closed loop and check every answer
+    /// Send requests, in a closed loop or at a rate, and check every answer
     Load(LoadOptions),
     /// Print CPU time per request of a process while load runs
     Cpu(CpuOptions),
@@ -32,116 +32,6 @@ pub(crate) enum Command {
     Relay(RelayOptions),
     /// Print CPU time per request of penstock, nginx and the relay, measured side by side
     Compare(CompareOptions),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct OriginOptions {
-    /// Address to listen on
-    #[arg(long, default_value = "127.0.0.1:0")]
-    pub(crate) listen: SocketAddr,
-    /// Name shown in every answer
-    #[arg(long, default_value = "origin")]
-    pub(crate) label: String,
-    /// Wait so many milliseconds before each answer
-    #[arg(long, default_value_t = 0)]
-    delay_ms: u64,
-    /// Answer each n-th request with 503; 0 for never
-    #[arg(long, default_value_t = 0, conflicts_with = "delay_ms")]
-    fail_every: u64,
-    /// Threads that serve
-    #[arg(long, default_value_t = 1)]
-    pub(crate) threads: usize,
-}
-
-impl OriginOptions {
-    pub(crate) fn behaviour(&self) -> Behaviour {
-        match (self.delay_ms, self.fail_every) {
-            (0, 0) => Behaviour::Fast,
-            (0, every) => Behaviour::Flaky(every),
-            (delay, _) => Behaviour::Slow(Duration::from_millis(delay)),
-        }
-    }
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct LoadOptions {
-    /// Address to connect to
-    #[arg(value_name = "ADDRESS")]
-    address: SocketAddr,
-    /// Path and query
-    #[arg(long, default_value = "/")]
-    path: String,
-    /// Value of Host [default: the address]
-    #[arg(long)]
-    host: Option<String>,
-    /// Further request field, `Name: value`; may be repeated
-    #[arg(long = "header", value_name = "FIELD")]
-    fields: Vec<String>,
-    /// Ask the origin for a body of so many bytes and check each of them
-    #[arg(long, value_name = "BYTES")]
-    size: Option<u64>,
-    /// POST a body of so many bytes instead of GET
-    #[arg(long, value_name = "BYTES")]
-    post: Option<u64>,
-    /// Send the body in chunks
-    #[arg(long, requires = "post")]
-    chunked: bool,
-    /// Open a connection for each request
-    #[arg(long)]
-    close: bool,
-    /// Connections in all
-    #[arg(long, default_value_t = 64)]
-    connections: usize,
-    /// Threads that drive them
-    #[arg(long, default_value_t = 1)]
-    threads: usize,
-    /// Stop after so many requests
-    #[arg(long)]
-    requests: Option<u64>,
-    /// Stop after so many seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
-    duration: f64,
-    /// Longest wait for an answer in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
-    timeout: f64,
-    /// Status that every answer must have
-    #[arg(long, default_value_t = 200)]
-    status: u16,
-    /// Send a GET again when a kept connection was closed before the answer began
-    #[arg(long)]
-    resend: bool,
-    /// A refused connect ends a connection's loop instead of being a failure
-    #[arg(long)]
-    until_refused: bool,
-}
-
-impl LoadOptions {
-    pub(crate) fn load(&self) -> Load {
-        let mut load = Load::new(self.address, &self.path);
-        if let Some(host) = &self.host {
-            load.host.clone_from(host);
-        }
-        if let Some(size) = self.size {
-            let sign = if self.path.contains('?') { '&' } else { '?' };
-            load.path = format!("{}{sign}size={size}", self.path);
-        }
-        Load {
-            fields: self.fields.clone(),
-            size: self.size,
-            body: self.post,
-            chunked: self.chunked,
-            keep_alive: !self.close,
-            connections: self.connections,
-            threads: self.threads,
-            requests: self.requests,
-            duration: Some(seconds(self.duration)),
-            timeout: seconds(self.timeout),
-            status: self.status,
-            resend: self.resend,
-            until_refused: self.until_refused,
-            ..load
-        }
-    }
 }
 
 #[derive(Debug, Args)]
@@ -160,16 +50,6 @@ impl CpuOptions {
     pub(crate) fn warm_up(&self) -> Duration {
         seconds(self.warm_up)
     }
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct RelayOptions {
-    /// Address to listen on
-    #[arg(long)]
-    pub(crate) listen: SocketAddr,
-    /// Address to connect to
-    #[arg(long)]
-    pub(crate) to: SocketAddr,
 }
 
 #[derive(Debug, Args)]

@@ -10,6 +10,7 @@
 pub mod base64;
 pub mod compare;
 pub mod cpu;
+pub mod fused;
 pub mod load;
 pub mod origin;
 pub mod pattern;

@@ -13,7 +13,7 @@
 //!
 //! [`Running::observe`] takes what happened since the last look, while the load goes on.
 
-mod client;
+pub(crate) mod client;
 mod connection;
 mod exchange;
 mod observe;
@@ -166,11 +166,9 @@ impl Load {
         let mut running = Running::new(self)?;
         for index in 0..running.shared.threads {
             let poller = Arc::new(Poller::new()?);
-            let client = running.client(index, poller.clone(), 0);
-            let (report, done) = mpsc::channel();
+            let (client, report) = running.client(index, poller.clone());
             let thread = std::thread::Builder::new().name(format!("load-{index}"));
             thread.spawn(move || drop(report.send(drive(client, &poller))))?;
-            running.done.push(done);
         }
         Ok(running)
     }
@@ -188,6 +186,9 @@ fn drive(mut client: Client, poller: &Poller) -> io::Result<()> {
     }
     Ok(())
 }
+
+/// Where a thread says that it has come to its end.
+type Done = mpsc::Sender<io::Result<()>>;
 
 /// Load that is on its way.
 #[derive(Debug)]
@@ -234,9 +235,21 @@ impl Running {
         })
     }
 
-    fn client(&self, index: usize, poller: Arc<Poller>, tokens: u64) -> Client {
+    /// A load of one thread that somebody else drives.
+    pub(crate) fn on(load: &Load, poller: Arc<Poller>) -> io::Result<(Self, Client, Done)> {
+        let mut running = Self::new(load)?;
+        let (client, done) = running.client(0, poller);
+        Ok((running, client, done))
+    }
+
+    fn client(&mut self, index: usize, poller: Arc<Poller>) -> (Client, Done) {
+        let (report, done) = mpsc::channel();
+        self.done.push(done);
         let tally = self.tallies[index].clone();
-        Client::new(self.shared.clone(), index, tally, poller, tokens)
+        (
+            Client::new(self.shared.clone(), index, tally, poller),
+            report,
+        )
     }
 
     /// Correct answers so far.
@@ -282,14 +295,25 @@ impl Running {
     ///
     /// # Panics
     /// If a thread did.
-    pub fn finish(mut self) -> io::Result<Report> {
+    pub fn finish(self) -> io::Result<Report> {
+        Ok(self.finish_observed()?.0)
+    }
+
+    /// Waits for the end; the observation is of what happened since the last one.
+    ///
+    /// # Errors
+    /// As [`Running::finish`].
+    ///
+    /// # Panics
+    /// As [`Running::finish`].
+    pub fn finish_observed(mut self) -> io::Result<(Report, Observation)> {
         for done in std::mem::take(&mut self.done) {
             done.recv().expect("a load thread panicked")?;
         }
-        self.observe();
+        let last = self.observe();
         let mut sum = self.observed().sum;
         sum.elapsed = self.shared.started.elapsed();
-        Ok(sum)
+        Ok((sum, last))
     }
 
     fn observed(&self) -> MutexGuard<'_, Observed> {

@@ -12,6 +12,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use cli::{Cli, Command};
+use perf_lab::fused::Fused;
+use perf_lab::load::Running;
 use perf_lab::origin::Origin;
 
 fn main() -> ExitCode {
@@ -43,13 +45,32 @@ fn origin(options: &cli::OriginOptions) -> io::Result<ExitCode> {
 }
 
 fn load(options: &cli::LoadOptions) -> io::Result<ExitCode> {
-    let report = options.load().run()?;
+    let Some(listen) = options.with_origin else {
+        return show(options, options.load(None).start()?);
+    };
+    let listener = std::net::TcpListener::bind(listen)?;
+    let fused = Fused::start("fused", options.behaviour(), listener)?;
+    eprintln!("origin on {}", fused.address());
+    show(
+        options,
+        fused.start_load(&options.load(Some(fused.address())))?,
+    )
+}
+
+/// Prints what came of a load.
+fn show(options: &cli::LoadOptions, running: Running) -> io::Result<ExitCode> {
+    let (report, seen) = running.finish_observed()?;
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&seen.record())?);
+        return Ok(verdict(report.failed()));
+    }
     println!("{report}");
+    println!("{seen}");
     Ok(verdict(report.failed()))
 }
 
 fn cpu(options: &cli::CpuOptions) -> io::Result<ExitCode> {
-    let load = options.load.load();
+    let load = options.load.load(None);
     let sample = perf_lab::cpu::measure(options.pid, &load, options.warm_up())?;
     println!("{sample}");
     Ok(verdict(sample.report.failed()))

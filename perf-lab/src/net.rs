@@ -1,7 +1,7 @@
 //! Sockets that never block, and as few calls for each as there can be.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
 use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
@@ -12,6 +12,8 @@ pub(crate) const SLICES: usize = 16;
 /// Connections from one loopback address before the next one is used: fewer than there are
 /// ephemeral ports.
 const PER_SOURCE: usize = 20_000;
+/// Connections that wait to be taken.
+const BACKLOG: i32 = 4096;
 /// Receive buffer of a slow connection, so that what it does not read waits elsewhere.
 const SLOW_RECEIVE: usize = 4096;
 
@@ -44,6 +46,22 @@ fn source(to: SocketAddr, number: usize) -> Option<SocketAddr> {
         .filter(|further| *further > 0)?;
     let is_v4_loopback = matches!(to.ip(), IpAddr::V4(ip) if ip.is_loopback());
     is_v4_loopback.then(|| (Ipv4Addr::new(127, 0, 0, 1_u8.saturating_add(further)), 0).into())
+}
+
+/// Makes a listening socket ready: it does not block, its connections have TCP_NODELAY (Linux lets
+/// them inherit it), and many may wait to be taken.
+pub(crate) fn prepare(listener: &TcpListener) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    sockopt::set_tcp_nodelay(listener, true)?;
+    net::listen(listener, BACKLOG)?;
+    raise_descriptor_limit();
+    Ok(())
+}
+
+/// Takes a connection, which does not block.
+pub(crate) fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    Ok(TcpStream::from(net::accept_with(listener, flags)?))
 }
 
 /// Allows as many descriptors as this process may have.

@@ -20,18 +20,20 @@
 mod answer;
 mod connection;
 mod request;
+mod server;
 
-use std::collections::HashMap;
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::net;
 use crate::poll::{Interest, Poller, raise, stop_signal};
-use connection::Connection;
+
+pub(crate) use server::Server;
 
 /// What kind of origin it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,6 +44,8 @@ pub enum Behaviour {
     Slow(Duration),
     /// Answers each n-th request with 503.
     Flaky(u64),
+    /// Sends back what comes, without HTTP.
+    Echo,
 }
 
 /// What an origin did so far.
@@ -59,7 +63,7 @@ pub struct Counters {
 
 /// Name, behaviour and counters; shared by the threads of one origin.
 #[derive(Debug)]
-struct Shared {
+pub(crate) struct Shared {
     label: String,
     behaviour: Behaviour,
     counters: Counters,
@@ -74,10 +78,7 @@ pub struct Origin {
     threads: Vec<JoinHandle<()>>,
 }
 
-const TOKEN_LISTENER: u64 = 0;
-const TOKEN_STOP: u64 = 1;
-/// Pause after an accept that failed for want of descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
+const TOKEN_STOP: u64 = u64::MAX - 1;
 
 impl Origin {
     /// Binds `address` (port 0 for any free one) and serves on one thread.
@@ -98,21 +99,25 @@ impl Origin {
         listener: TcpListener,
         threads: usize,
     ) -> io::Result<Self> {
-        listener.set_nonblocking(true)?;
+        net::prepare(&listener)?;
         let mut origin = Self {
             address: listener.local_addr()?,
-            shared: Arc::new(Shared {
-                label: label.to_owned(),
-                behaviour,
-                counters: Counters::default(),
-            }),
+            shared: Shared::new(label, behaviour),
             stop: Arc::new(stop_signal()?),
             threads: Vec::new(),
         };
         for _ in 0..threads {
-            let server = Server::new(&origin, listener.try_clone()?)?;
+            let poller = Arc::new(Poller::new()?);
+            poller.add(&*origin.stop, TOKEN_STOP, Interest::READ)?;
+            let (listener, shared) = (listener.try_clone()?, origin.shared.clone());
+            let mut server = Server::new(listener, shared, poller.clone(), 0)?;
             let thread = std::thread::Builder::new().name(format!("origin-{label}"));
-            origin.threads.push(thread.spawn(move || server.run())?);
+            let stop = origin.stop.clone();
+            origin.threads.push(thread.spawn(move || {
+                serve(&mut server, &poller);
+                // The stop signal lives as long as any thread may wait for it.
+                drop(stop);
+            })?);
         }
         Ok(origin)
     }
@@ -143,118 +148,33 @@ impl Drop for Origin {
     }
 }
 
-/// One thread of an origin.
-struct Server {
-    listener: TcpListener,
-    shared: Arc<Shared>,
-    stop: Arc<OwnedFd>,
-    poller: Poller,
-    connections: HashMap<u64, Connection>,
-    /// Connections that wait before they answer.
-    delayed: Vec<u64>,
-    next_token: u64,
-}
-
-impl Server {
-    fn new(origin: &Origin, listener: TcpListener) -> io::Result<Self> {
-        let poller = Poller::new()?;
-        poller.add_shared(&listener, TOKEN_LISTENER)?;
-        poller.add(&*origin.stop, TOKEN_STOP, Interest::READ)?;
-        Ok(Self {
-            listener,
-            shared: origin.shared.clone(),
-            stop: origin.stop.clone(),
-            poller,
-            connections: HashMap::new(),
-            delayed: Vec::new(),
-            next_token: TOKEN_STOP + 1,
-        })
-    }
-
-    fn run(mut self) {
-        let mut ready = Vec::new();
-        while self.poller.wait(self.patience(), &mut ready).is_ok() {
-            for edge in ready.drain(..) {
-                match edge.token {
-                    TOKEN_STOP => return,
-                    TOKEN_LISTENER => self.accept(),
-                    token => self.advance(token),
-                }
-            }
-            self.wake_delayed();
-        }
-        // The stop signal lives as long as any thread may wait for it.
-        drop(self.stop);
-    }
-
-    /// How long the next delayed answer may be waited for.
-    fn patience(&self) -> Duration {
-        let due = self.delayed.iter().filter_map(|token| self.due(*token));
-        due.min().map_or(Duration::from_secs(3600), |due| {
-            due.saturating_duration_since(Instant::now())
-        })
-    }
-
-    fn due(&self, token: u64) -> Option<Instant> {
-        self.connections.get(&token)?.due()
-    }
-
-    fn wake_delayed(&mut self) {
-        let now = Instant::now();
-        for token in std::mem::take(&mut self.delayed) {
-            match self.due(token) {
-                Some(due) if due > now => self.delayed.push(token),
-                Some(_) => self.advance(token),
-                None => {}
+/// Serves until the stop signal, or until polling fails.
+fn serve(server: &mut Server, poller: &Poller) {
+    let mut edges = Vec::new();
+    while poller.wait_until(server.due(), &mut edges).is_ok() {
+        for edge in edges.drain(..) {
+            match edge.token {
+                TOKEN_STOP => return,
+                _ => server.take(&edge),
             }
         }
-    }
-
-    fn accept(&mut self) {
-        match self.listener.accept() {
-            Ok((stream, _)) => drop(self.adopt(stream)),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => std::thread::sleep(ACCEPT_PAUSE),
-        }
-    }
-
-    fn adopt(&mut self, stream: TcpStream) -> io::Result<()> {
-        stream.set_nonblocking(true)?;
-        stream.set_nodelay(true)?;
-        let token = self.next_token;
-        self.next_token += 1;
-        self.poller.add(&stream, token, Interest::READ)?;
-        let connection = Connection::new(stream, self.shared.clone());
-        self.connections.insert(token, connection);
-        Ok(())
-    }
-
-    fn advance(&mut self, token: u64) {
-        let Some(connection) = self.connections.get_mut(&token) else {
-            return;
-        };
-        let before = connection.interest();
-        if !connection.advance() {
-            self.connections.remove(&token);
-            return;
-        }
-        let after = connection.interest();
-        if before != after
-            && self
-                .poller
-                .change(connection.stream(), token, after)
-                .is_err()
-        {
-            self.connections.remove(&token);
-            return;
-        }
-        if connection.due().is_some() && !self.delayed.contains(&token) {
-            self.delayed.push(token);
-        }
+        server.wake_delayed();
     }
 }
 
 impl Shared {
+    pub(crate) fn new(label: &str, behaviour: Behaviour) -> Arc<Self> {
+        Arc::new(Self {
+            label: label.to_owned(),
+            behaviour,
+            counters: Counters::default(),
+        })
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
     /// Counts a request; true if it is one of those that a flaky origin fails.
     fn count_request(&self) -> (u64, bool) {
         let number = self.counters.requests.fetch_add(1, Relaxed) + 1;

@@ -47,6 +47,11 @@ impl Outgoing {
         }
     }
 
+    /// The memory of the head, to write another one into.
+    pub(crate) fn into_head(self) -> Vec<u8> {
+        self.head
+    }
+
     /// True if `written` bytes are all.
     pub(crate) fn is_done(&self, written: u64) -> bool {
         self.piece(written).is_none()

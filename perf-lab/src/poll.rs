@@ -53,6 +53,15 @@ pub(crate) struct Edge {
 }
 
 impl Edge {
+    /// Nothing happened; time has passed.
+    pub(crate) fn none() -> Self {
+        Self {
+            token: 0,
+            readable: false,
+            ended: false,
+        }
+    }
+
     /// An end that was seen otherwise.
     pub(crate) fn ended(token: u64) -> Self {
         Self {
@@ -184,6 +193,15 @@ pub(crate) fn be_punctual() {
 /// A descriptor that becomes readable for every set that waits for it, once and for all.
 pub(crate) fn stop_signal() -> io::Result<OwnedFd> {
     Ok(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)
+}
+
+/// Makes a [`stop_signal`] unreadable again, until it is raised the next time.
+pub(crate) fn hush(signal: &OwnedFd) -> io::Result<()> {
+    let mut count = [0; 8];
+    match rustix::io::read(signal, &mut count) {
+        Ok(_) | Err(rustix::io::Errno::AGAIN) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Makes a [`stop_signal`] readable.

@@ -11,10 +11,11 @@
 //! `max_requests` counts from where it has one ([`try_request`](Clusters::try_request)).
 //!
 //! Who counts: this file moves the gauges `connections_active`, `connections_idle`,
-//! `requests_active`, `requests_pending` and the counters `reused`, `no_endpoint`, `panic` and
-//! `overflow_*`, gauges in the cells of the newest configuration of the cluster (`translate` keeps
-//! them over generations; a cluster that left and came back has new ones). Everything else
-//! (`connects`, `requests`, statuses, bytes, failures, durations) is counted by who sees it happen.
+//! `requests_active`, `requests_pending` and the counters `reused`, `no_endpoint`, `panic`,
+//! `overflow_*` and, told by the engine, `bytes_*`: gauges and bytes in the cells of the newest
+//! configuration of the cluster (`translate` keeps them over generations; a cluster that left and
+//! came back has new ones). Everything else (`connects`, `requests`, statuses, failures, durations)
+//! is counted by who sees it happen.
 
 mod balance;
 mod breaker;
@@ -32,7 +33,7 @@ use crate::chance::Chance;
 use crate::config::{Cluster, ClusterId, Snapshot};
 use crate::event::ConnId;
 use crate::pool::{LineId, Pool, Queue, Ticket, Waiting};
-use crate::stats::{ClusterCounters, WorkerIndex};
+use crate::stats::{ClusterCounters, Counter, WorkerIndex};
 
 pub use breaker::{Breakers, Budget, Shared, Thresholds};
 pub use endpoint::{EndpointKey, EndpointState};
@@ -348,6 +349,19 @@ impl Clusters {
         let forgotten = self.queue.forget(state.line(high), ticket);
         self.retire_if_over(cluster);
         forgotten
+    }
+
+    /// Bytes moved on a connection to the endpoint, whoever it serves.
+    #[inline]
+    pub(crate) fn count_bytes(
+        &self,
+        key: EndpointKey,
+        which: impl FnOnce(&ClusterCounters) -> &Counter,
+        bytes: u64,
+    ) {
+        if let Some(endpoint) = self.endpoints.find(key) {
+            self.count(endpoint.cluster, |counters| which(counters).add(bytes));
+        }
     }
 
     /// Idle connections of this worker.

@@ -101,10 +101,11 @@ impl Engine {
         remote: SocketAddr,
         local: SocketAddr,
     ) {
-        let current = self.generations.current().clone();
-        let Some(listener) = current.listener(id) else {
+        let held = self.generations.serving(id).clone();
+        let Some(listener) = held.listener(id) else {
             return self.ops.push_back(Op::Refuse { incoming });
         };
+        let leaving = self.generations.current().listener(id).is_none();
         let counters = &listener.stats.of(self.worker).counters;
         if let Err(refused) = listener.connections.acquire() {
             match refused {
@@ -128,7 +129,7 @@ impl Engine {
                 scanner: HeadScanner::request(),
                 ahead: Vec::new(),
                 held: None,
-                last: None,
+                last: leaving.then(|| held.clone()),
                 exchange: None,
                 opened,
                 head_start: opened,
@@ -146,6 +147,7 @@ impl Engine {
         };
         counters.connections.add(1);
         counters.connections_active.up();
+        self.counters().connections.up();
         self.ops.push_back(Op::Adopt {
             incoming,
             conn: key.into(),
@@ -154,7 +156,7 @@ impl Engine {
     }
 
     pub(crate) fn accept_failed(&mut self, id: ListenerId) {
-        if let Some(listener) = self.generations.current().listener(id) {
+        if let Some(listener) = self.generations.serving(id).listener(id) {
             listener
                 .stats
                 .of(self.worker)
@@ -179,17 +181,9 @@ impl Engine {
     }
 
     pub(crate) fn downstream_received(&mut self, id: ConnId, buffer: Buffer) {
-        let worker = self.worker;
         let Some(downstream) = self.downstream_mut(id) else {
             return self.buffers.give(buffer);
         };
-        let received = buffer.len() as u64;
-        downstream
-            .stats
-            .of(worker)
-            .counters
-            .bytes_received
-            .add(received);
         match downstream.phase {
             Phase::Idle => {
                 self.begin_head(id);
@@ -199,7 +193,7 @@ impl Engine {
             Phase::Exchange => self.request_received(id, buffer),
             Phase::Tunnel => self.tunnel_from_downstream(id, buffer),
             Phase::Flush | Phase::Linger => {
-                downstream.lingered += received;
+                downstream.lingered += buffer.len() as u64;
                 let too_much = downstream.lingered > limits::LINGER_BYTES_MAX;
                 self.buffers.give(buffer);
                 if too_much {
@@ -404,6 +398,11 @@ impl Engine {
         downstream.exchange = None;
         downstream.held = None;
         let queued = downstream.link.queued;
+        let lingers = !downstream.link.ended && !downstream.delayed_close.is_zero();
+        if lingers {
+            // FIN may travel with the last bytes.
+            self.shutdown(id);
+        }
         drop(self.take_ahead(id));
         self.receive(id, true);
         self.arm(id, flush);

@@ -7,7 +7,7 @@ use crate::access_log::LogQueue;
 use crate::buffer::BufferPool;
 use crate::chance::Chance;
 use crate::cluster::Clusters;
-use crate::config::{ClusterId, SinkId, Snapshot};
+use crate::config::{ClusterId, ListenerId, SinkId, Snapshot};
 use crate::date::DateField;
 use crate::event::{ConnId, Event, Now, Op, Time};
 use crate::exchange::{Exchange, ExchangeSlot};
@@ -16,7 +16,7 @@ use crate::limits;
 use crate::link::{Connection, charge};
 use crate::machine::Machine;
 use crate::slab::Slab;
-use crate::stats::{PerWorker, WorkerIndex, WorkerStats};
+use crate::stats::{PerWorker, WorkerCounters, WorkerIndex, WorkerStats};
 use crate::timer::{Owner, Timers};
 
 /// What an engine is made with.
@@ -106,6 +106,11 @@ impl Engine {
         self.generations.current().generation
     }
 
+    /// Counters of this worker.
+    pub(crate) fn counters(&self) -> &WorkerCounters {
+        &self.stats.of(self.worker).counters
+    }
+
     fn route_event(&mut self, event: Event) {
         match event {
             Event::Accepted {
@@ -117,12 +122,16 @@ impl Engine {
                 self.accept(listener, incoming, remote, local);
             }
             Event::AcceptFailed { listener, .. } => self.accept_failed(listener),
+            Event::Unlistened { listener } => self.generations.left(listener),
             Event::Connected { conn, result } => self.upstream_connected(conn, result),
-            Event::Received { conn, buffer } => match self.side(conn) {
-                Some(SideOf::Downstream) => self.downstream_received(conn, buffer),
-                Some(SideOf::Upstream) => self.upstream_received(conn, buffer),
-                None => self.buffers.give(buffer),
-            },
+            Event::Received { conn, buffer } => {
+                self.count_received(conn, buffer.len());
+                match self.side(conn) {
+                    Some(SideOf::Downstream) => self.downstream_received(conn, buffer),
+                    Some(SideOf::Upstream) => self.upstream_received(conn, buffer),
+                    None => self.buffers.give(buffer),
+                }
+            }
             Event::Sent {
                 conn,
                 bytes,
@@ -169,11 +178,36 @@ impl Engine {
         }
     }
 
-    fn count_sent(&mut self, id: ConnId, bytes: u32) {
-        let worker = self.worker;
-        if let Some(downstream) = self.downstream_mut(id) {
-            let counters = &downstream.stats.of(worker).counters;
-            counters.bytes_sent.add(bytes.into());
+    /// Every byte that was read counts, whatever becomes of it.
+    fn count_received(&self, id: ConnId, bytes: usize) {
+        let bytes = bytes as u64;
+        match self.connections.find(id.into()) {
+            Some(Connection::Downstream(downstream)) => {
+                let counters = &downstream.stats.of(self.worker).counters;
+                counters.bytes_received.add(bytes);
+            }
+            Some(Connection::Upstream(upstream)) => self.clusters.count_bytes(
+                upstream.endpoint,
+                |counters| &counters.bytes_received,
+                bytes,
+            ),
+            None => {}
+        }
+    }
+
+    /// Every byte that the kernel took counts: heads, framing and payload.
+    fn count_sent(&self, id: ConnId, bytes: u32) {
+        let bytes = u64::from(bytes);
+        match self.connections.find(id.into()) {
+            Some(Connection::Downstream(downstream)) => {
+                let counters = &downstream.stats.of(self.worker).counters;
+                counters.bytes_sent.add(bytes);
+            }
+            Some(Connection::Upstream(upstream)) => {
+                self.clusters
+                    .count_bytes(upstream.endpoint, |counters| &counters.bytes_sent, bytes)
+            }
+            None => {}
         }
     }
 
@@ -190,10 +224,13 @@ impl Engine {
     }
 
     fn closed(&mut self, id: ConnId) {
-        match self.connections.remove(id.into()) {
-            Some(Connection::Downstream(downstream)) => self.downstream_closed(downstream),
-            Some(Connection::Upstream(upstream)) => self.upstream_closed(upstream),
-            None => {}
+        let Some(connection) = self.connections.remove(id.into()) else {
+            return;
+        };
+        self.counters().connections.down();
+        match connection {
+            Connection::Downstream(downstream) => self.downstream_closed(downstream),
+            Connection::Upstream(upstream) => self.upstream_closed(upstream),
         }
     }
 
@@ -207,7 +244,7 @@ impl Engine {
             .into_iter()
             .for_each(|conn| self.close(conn, crate::event::Close::Normal));
         self.let_listeners_go(&old);
-        self.stats.of(self.worker).counters.snapshots.add(1);
+        self.counters().snapshots.add(1);
     }
 
     /// Listeners that are no longer configured stop accepting; their connections finish and close.
@@ -227,10 +264,14 @@ impl Engine {
         if self.draining {
             return; // every listener is closed already
         }
-        for &listener in &gone {
-            self.ops.push_back(Op::Unlisten { listener });
-        }
+        gone.iter().for_each(|&id| self.unlisten(id, old));
         self.close_idle_downstreams(|downstream| gone.contains(&downstream.listener));
+    }
+
+    /// Closes a listener; `held` serves the clients in its backlog.
+    fn unlisten(&mut self, listener: ListenerId, held: &Held) {
+        self.generations.leave(listener, held.clone());
+        self.ops.push_back(Op::Unlisten { listener });
     }
 
     fn drain(&mut self) {
@@ -240,9 +281,7 @@ impl Engine {
         self.draining = true;
         let current = self.generations.current().clone();
         for listener in current.listeners.iter().flatten() {
-            self.ops.push_back(Op::Unlisten {
-                listener: listener.id,
-            });
+            self.unlisten(listener.id, &current);
         }
         self.close_idle_downstreams(|_| true);
         let mut idle = Vec::new();
@@ -335,7 +374,10 @@ impl Machine for Engine {
     }
 
     fn is_drained(&self) -> bool {
-        self.draining && self.connections.is_empty() && self.exchanges.is_empty()
+        self.draining
+            && !self.generations.has_leaving()
+            && self.connections.is_empty()
+            && self.exchanges.is_empty()
     }
 
     fn log_pending(&self) -> bool {

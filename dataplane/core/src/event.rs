@@ -16,6 +16,8 @@
 //!   with `Op::Close`.
 //! - `Op::Close` drops unsent segments (their buffers go back to the pool), and is always answered
 //!   by `Closed`, after which no event for that id follows and the engine may use the slot again.
+//! - `Op::Unlisten` is always answered by `Unlistened`, once the sockets that the listener had are
+//!   closed. Until then clients come who connected before, and they are to be served.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -107,6 +109,11 @@ pub enum Event {
         listener: ListenerId,
         /// Why.
         fault: IoFault,
+    },
+    /// The answer to `Op::Unlisten`: nobody comes by those sockets any more.
+    Unlistened {
+        /// The listener.
+        listener: ListenerId,
     },
     /// `Op::Connect` came to an end.
     Connected {
@@ -205,7 +212,7 @@ pub enum Op {
         /// How.
         how: Close,
     },
-    /// Close the listening socket of this listener.
+    /// Close the listening sockets of this listener; answered by `Event::Unlistened`.
     Unlisten {
         /// The listener.
         listener: ListenerId,

@@ -352,6 +352,7 @@ impl Engine {
             }
             None => Box::new(Exchange::blank(key, held)),
         };
+        self.counters().exchanges.up();
         let now = self.now;
         let downstream = self.downstream_mut(id)?;
         downstream.phase = Phase::Exchange;
@@ -514,6 +515,7 @@ impl Engine {
         exchange.record.end = self.now.time;
         self.write_record(&exchange);
         self.exchanges.remove(exchange.key);
+        self.counters().exchanges.down();
         let downstream = exchange.downstream;
         if exchange.keep_downstream && exchange.request_complete {
             self.await_request(downstream);

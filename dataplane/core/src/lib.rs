@@ -14,6 +14,7 @@ pub mod chance;
 pub mod cluster;
 pub mod config;
 pub mod date;
+mod digits;
 mod downstream;
 pub mod engine;
 pub mod event;

@@ -26,7 +26,7 @@ pub trait Machine {
     /// The worker's buffers. Drivers take receive buffers from here and give back what they drop.
     fn buffers(&mut self) -> &mut BufferPool;
 
-    /// True once [`Event::Drain`] came and nothing is open any more.
+    /// True once [`Event::Drain`] came and nothing is open any more, listeners included.
     fn is_drained(&self) -> bool;
 
     /// True if finished access-log lines wait. Asked every turn, so it must be as cheap as a

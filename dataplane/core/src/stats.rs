@@ -200,9 +200,6 @@ family! {
             "Connections refused, by reason.";
         accept_failures: Counter = "penstock_listener_accept_failures_total",
             "Accept calls that failed (descriptors or memory exhausted).";
-        refused_draining: Counter =
-            "penstock_listener_connections_refused_total{reason=\"draining\"}",
-            "Connections refused, by reason.";
         requests: Counter = "penstock_downstream_requests_total", "Requests whose head was read.";
         requests_active: Gauge = "penstock_downstream_requests_active", "Exchanges open now.";
         status_1xx: Counter = "penstock_downstream_responses_total{code_class=\"1xx\"}",
@@ -216,9 +213,9 @@ family! {
         status_5xx: Counter = "penstock_downstream_responses_total{code_class=\"5xx\"}",
             "Responses.";
         bytes_received: Counter = "penstock_bytes_total{side=\"downstream\",direction=\"request\"}",
-            "Bytes moved, by side and direction.";
+            "Bytes moved, heads and framing included.";
         bytes_sent: Counter = "penstock_bytes_total{side=\"downstream\",direction=\"response\"}",
-            "Bytes moved, by side and direction.";
+            "Bytes moved, heads and framing included.";
         timeouts_head: Counter = "penstock_downstream_timeouts_total{phase=\"head\"}",
             "Timeouts of clients, by phase.";
         timeouts_idle: Counter = "penstock_downstream_timeouts_total{phase=\"idle\"}",
@@ -257,9 +254,9 @@ family! {
         status_4xx: Counter = "penstock_upstream_requests_total{code_class=\"4xx\"}", "Responses.";
         status_5xx: Counter = "penstock_upstream_requests_total{code_class=\"5xx\"}", "Responses.";
         bytes_sent: Counter = "penstock_bytes_total{side=\"upstream\",direction=\"request\"}",
-            "Bytes moved, by side and direction.";
+            "Bytes moved, heads and framing included.";
         bytes_received: Counter = "penstock_bytes_total{side=\"upstream\",direction=\"response\"}",
-            "Bytes moved, by side and direction.";
+            "Bytes moved, heads and framing included.";
         resent: Counter = "penstock_retries_total{result=\"stale_connection\"}",
             "Requests sent again because a pooled connection was closed under them.";
         no_endpoint: Counter = "penstock_upstream_no_endpoint_total",

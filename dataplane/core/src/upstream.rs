@@ -35,7 +35,7 @@ pub(crate) enum State {
 pub(crate) struct Upstream {
     pub(crate) link: Link,
     state: State,
-    endpoint: EndpointKey,
+    pub(crate) endpoint: EndpointKey,
     high_priority: bool,
     pub(crate) exchange: Option<Key>,
     pub(crate) local: Option<SocketAddr>,
@@ -95,6 +95,7 @@ impl Engine {
             self.clusters.release_connection(endpoint, high_priority);
             return None;
         };
+        self.counters().connections.up();
         let address = self.clusters.endpoint(endpoint).address;
         self.ops.push_back(Op::Connect {
             conn: key.into(),

@@ -57,7 +57,7 @@ impl<D: Driver, M: Machine> Worker<D, M> {
             if self.take_mailbox(now) == Next::Stop {
                 return Ok(());
             }
-            if !drained && self.machine.is_drained() && !self.driver.expects_clients() {
+            if !drained && self.machine.is_drained() {
                 drained = true;
                 self.inbox.announce_drained();
             }

@@ -35,4 +35,8 @@ pub const REGRESSIONS: &[Regression] = &[
         seed: 13_032,
         reason: "bytes behind an upgrade that was declined would have been parsed as a request",
     },
+    Regression {
+        seed: 3900,
+        reason: "a client in the backlog of a listener that was just removed was refused",
+    },
 ];

@@ -22,7 +22,7 @@ use crate::driver::{Driver, event_conn};
 use crate::ledger::{Ledger, Outcome};
 use crate::net::{LinkId, Net, Notice};
 use crate::origin::OriginConn;
-use crate::scenario::{MS, SECOND, Scenario, Step};
+use crate::scenario::{MS, SECOND, Scenario, Step, Weather};
 use crate::trace::{Keep, Trace};
 use crate::vandal::Vandal;
 
@@ -74,6 +74,10 @@ pub struct World<'m, M> {
     clusters: [bool; 2],
     drained: bool,
     rebound: bool,
+    /// When the last client of a listener is offered.
+    last_offer: [u64; 2],
+    /// How long sockets take to close.
+    farewells: Dice,
     log_lines: u64,
     buffers_inside: usize,
     snapshots: Vec<Arc<Snapshot>>,
@@ -133,6 +137,8 @@ impl<'m, M: Machine> World<'m, M> {
             clusters: [true, true],
             drained: false,
             rebound: false,
+            last_offer: [0; 2],
+            farewells: Dice::new(scenario.seed ^ 0xfa2e),
             log_lines: 0,
             buffers_inside: 0,
             snapshots: Vec::new(),
@@ -334,6 +340,7 @@ impl<'m, M: Machine> World<'m, M> {
         let incoming = self.driver.incoming(link);
         let remote = SocketAddr::from(([10, 0, 0, host as u8], 40_000 + link.0 as u16));
         let delay = self.net.dice.skewed(MS);
+        self.last_offer[listener] = self.net.now().0 + delay;
         let accepted = Event::Accepted {
             listener: ListenerId(listener as u32),
             incoming,
@@ -486,7 +493,7 @@ impl<'m, M: Machine> World<'m, M> {
                     self.driver.readable(net, pool, conn);
                 }
             }
-            Op::Refuse { incoming } => self.driver.refuse(net, incoming.0),
+            Op::Refuse { incoming } => self.refuse(incoming.0),
             Op::Connect { conn, address } => self.connect(conn, address),
             Op::Send { conn, segment } => {
                 net.trace.bytes(segment.as_slice());
@@ -500,11 +507,24 @@ impl<'m, M: Machine> World<'m, M> {
         }
     }
 
+    /// Only what is full may refuse a client whose connection stands, its listener gone or not.
+    fn refuse(&mut self, incoming: u32) {
+        if self.scenario.weather != Weather::Storm {
+            self.net
+                .violation(format!("client {incoming} is refused without need"));
+        }
+        self.driver.refuse(&mut self.net, incoming);
+    }
+
     fn unlisten(&mut self, listener: ListenerId) {
         if self.driver.unlistened.contains(&listener) {
             self.net.violation(format!("{listener:?} is closed twice"));
         }
         self.driver.unlistened.push(listener);
+        let offered = self.last_offer[listener.0 as usize].max(self.net.now().0);
+        let closed = Time(offered + self.farewells.skewed(SECOND / 2));
+        let answer = Action::Event(Event::Unlistened { listener });
+        self.net.agenda.at(closed, answer);
     }
 
     fn connect(&mut self, conn: ConnId, address: SocketAddr) {

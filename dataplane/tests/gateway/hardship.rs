@@ -83,20 +83,35 @@ fn a_drain_under_load_loses_nothing() {
     for driver in drivers() {
         let origin = fast_origin();
         let mut gateway = Gateway::start(driver, &bootstrap(&[origin.address()], "drain"));
-        let mut load = Load::new(gateway.address, "/?size=1024");
-        load.size = Some(1024);
-        load.until_refused = true;
-        // A connect that comes when the sockets are about to close waits a second for its refusal:
-        // it must hold up nobody else.
-        load.threads = load.connections;
-        let load = load.start().expect("descriptors");
+        let load = load_until_refused(gateway.address).start();
+        let load = load.expect("descriptors");
         wait_for(&load, ENOUGH);
         gateway.signal("TERM");
         let report = load.finish().expect("the client can poll");
-        assert_eq!(report.failed(), 0, "{driver}: {report}");
+        assert_eq!(report.failed() + report.resent, 0, "{driver}: {report}");
         let (status, log) = gateway.wait_end();
         assert!(status.success(), "{driver}: {log}");
         show(driver, "drain by SIGTERM", &report);
+    }
+}
+
+#[test]
+fn a_listener_removed_under_load_loses_nothing() {
+    for driver in drivers() {
+        let origin = fast_origin();
+        let text = bootstrap(&[origin.address()], "removed");
+        for keep_alive in [false, true] {
+            let gateway = Gateway::start(driver, &with_second_listener(&text));
+            let mut load = load_until_refused(gateway.listeners["second"]);
+            load.keep_alive = keep_alive;
+            let load = load.start().expect("descriptors");
+            wait_for(&load, ENOUGH);
+            gateway.file.write(&text);
+            gateway.signal("HUP");
+            let report = load.finish().expect("the client can poll");
+            assert_eq!(report.failed() + report.resent, 0, "{driver}: {report}");
+            show(driver, "a listener removed by a reload", &report);
+        }
     }
 }
 
@@ -258,6 +273,17 @@ fn load(gateway: &Gateway, connections: usize) -> Running {
     load.start().expect("descriptors")
 }
 
+/// Load on a listener that is going to close.
+fn load_until_refused(address: SocketAddr) -> Load {
+    let mut load = Load::new(address, "/?size=1024");
+    load.size = Some(1024);
+    load.until_refused = true;
+    // A connect that comes when the sockets are about to close waits a second for its refusal: it
+    // must hold up nobody else.
+    load.threads = load.connections;
+    load
+}
+
 /// Stops the load; nothing may have failed.
 fn finish(load: Running) -> Report {
     load.stop();
@@ -270,7 +296,7 @@ fn wait_for(load: &Running, answered: u64) {
     wait_until(|| load.answered() >= answered);
 }
 
-pub(crate) fn wait_until(mut holds: impl FnMut() -> bool) {
+fn wait_until(mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {
         assert!(
@@ -325,6 +351,14 @@ static_resources:
           - name: router
             typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}
 "#;
+
+/// The same file with its listener twice, once by the name of `second`.
+fn with_second_listener(text: &str) -> String {
+    let (head, rest) = text.split_once("  listeners:\n").expect("it has listeners");
+    let (listener, clusters) = rest.split_once("  clusters:\n").expect("it has clusters");
+    let second = listener.replace("- name: main", "- name: second");
+    format!("{head}  listeners:\n{listener}{second}  clusters:\n{clusters}")
+}
 
 /// Everything to the first address, `/stopped` to the second; `mark` is in every response.
 fn bootstrap(origins: &[SocketAddr], mark: &str) -> String {

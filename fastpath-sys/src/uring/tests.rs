@@ -101,7 +101,7 @@ fn parcels_leave_in_order_and_come_back() {
         for text in [&b"one "[..], b"two ", b"three"].into_iter().take(count) {
             parcel.push(block(text)).unwrap();
         }
-        ring.send(server.as_fd(), parcel, 9);
+        ring.send(server.as_fd(), parcel, Push::Now, 9);
         let sent = next(&mut ring);
         let Returned::Sent(mut parcel) = sent.cargo else {
             panic!("no parcel")
@@ -174,7 +174,7 @@ fn a_ring_dropped_in_mid_flight_lets_go_of_everything() {
     for _ in 0..Parcel::LIMIT {
         parcel.push(block(&vec![1; 1 << 20])).unwrap();
     }
-    ring.send(server.as_fd(), parcel, 2);
+    ring.send(server.as_fd(), parcel, Push::Now, 2);
     ring.enter(0, None).unwrap();
     drop(ring);
     // Nobody holds the socket but `server`: closing it reaches the other end.

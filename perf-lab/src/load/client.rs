@@ -29,8 +29,6 @@ pub(crate) struct Client {
     shared: Arc<Shared>,
     tally: Arc<Mutex<Tally>>,
     poller: Arc<Poller>,
-    /// Added to every token.
-    tokens: u64,
     block: Vec<u8>,
     connections: Vec<Option<Connection>>,
     silent: Silent,
@@ -51,12 +49,11 @@ pub(crate) struct Client {
 
 impl Client {
     /// The `index`-th thread of a load, with this share of its connections.
-    pub(crate) fn new(
+    pub(super) fn new(
         shared: Arc<Shared>,
         index: usize,
         tally: Arc<Mutex<Tally>>,
         poller: Arc<Poller>,
-        tokens: u64,
     ) -> Self {
         let share = |all: usize| (all + shared.threads - 1 - index) / shared.threads;
         Self {
@@ -66,7 +63,6 @@ impl Client {
             shared,
             tally,
             poller,
-            tokens,
             block: vec![0; READ],
             free: VecDeque::new(),
             free_since: 0,
@@ -105,7 +101,7 @@ impl Client {
         let mut tally = observe::lock(&tally);
         let answered = tally.seen.report.answered;
         for slot in std::mem::take(&mut self.broken) {
-            self.take(&Edge::ended(self.tokens + slot as u64), &mut tally);
+            self.take(&Edge::ended(slot as u64), &mut tally);
         }
         for edge in edges {
             self.take(edge, &mut tally);
@@ -123,7 +119,7 @@ impl Client {
     }
 
     fn take(&mut self, edge: &Edge, tally: &mut Tally) {
-        let token = edge.token - self.tokens;
+        let token = edge.token;
         if token >= TOKEN_SILENT {
             let slot = (token - TOKEN_SILENT) as usize;
             let (silent, shared) = (&mut self.silent, &self.shared);
@@ -140,8 +136,7 @@ impl Client {
     /// Opens the silent connections first; once they stand, the load begins.
     fn prepare(&mut self, tally: &mut Tally) {
         let (shared, poller) = (&self.shared, &*self.poller);
-        let tokens = self.tokens + TOKEN_SILENT;
-        self.silent.open(shared, poller, tokens, tally);
+        self.silent.open(shared, poller, TOKEN_SILENT, tally);
         if !self.silent.stands() && !self.shared.is_stopped() {
             return;
         }
@@ -223,7 +218,7 @@ impl Client {
 
     fn connect(&mut self, slot: usize) -> io::Result<()> {
         let connection = Connection::open(&self.shared.load, 0)?;
-        let token = self.tokens + slot as u64;
+        let token = slot as u64;
         self.poller.add_edges(connection.stream(), token)?;
         self.connections[slot] = Some(connection);
         Ok(())

@@ -4,6 +4,7 @@
 //! observation swaps it for an empty one. So a window is the sum of the observations in it, and
 //! percentiles are never averaged: histograms are added.
 
+use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -129,6 +130,30 @@ impl Observation {
             bytes_in: self.report.bytes,
             ..record::Slice::default()
         }
+    }
+}
+
+impl fmt::Display for Observation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let line = |histogram: &Histogram<u64>| {
+            let us = |percentile| histogram.value_at_percentile(percentile) as f64 / 1e3;
+            format!(
+                "p50 {:.1} p90 {:.1} p99 {:.1} p99.9 {:.1} max {:.1} us",
+                us(50.0),
+                us(90.0),
+                us(99.0),
+                us(99.9),
+                histogram.max() as f64 / 1e3
+            )
+        };
+        write!(f, "service {}", line(&self.service))?;
+        if self.offered > 0 {
+            let (due, sent) = (self.offered, self.sent);
+            write!(f, "\ncorrected {}", line(&self.corrected))?;
+            write!(f, "\nlateness {}", line(&self.lateness))?;
+            write!(f, "\n{due} requests were due, {sent} were sent")?;
+        }
+        Ok(())
     }
 }
 

@@ -1,5 +1,7 @@
 //! One response being read and checked.
 
+use std::mem::MaybeUninit;
+
 use super::{Failure, Load};
 use crate::body::Body;
 use crate::pattern;
@@ -24,9 +26,11 @@ pub(super) struct Response {
 pub(super) fn parse(input: &[u8]) -> Result<Option<(Response, usize)>, Failure> {
     let mut skipped = 0;
     loop {
-        let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
-        let mut parsed = httparse::Response::new(&mut fields);
-        match parsed.parse(&input[skipped..]) {
+        let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
+        let mut parsed = httparse::Response::new(&mut []);
+        let config = httparse::ParserConfig::default();
+        let rest = &input[skipped..];
+        match config.parse_response_with_uninit_headers(&mut parsed, rest, &mut fields) {
             Ok(httparse::Status::Complete(length)) => {
                 skipped += length;
                 if parsed.code.is_some_and(|code| code >= 200 || code == 101) {
@@ -47,7 +51,7 @@ impl Response {
                 .map(|field| field.value)
         };
         let status = parsed.code.unwrap_or(0);
-        let connection = field("connection").unwrap_or(b"").to_ascii_lowercase();
+        let connection = field("connection").unwrap_or(b"");
         let body = framing(status, field("content-length"), field("transfer-encoding"))?;
         let is_10 = parsed.version == Some(0);
         Ok(Self {
@@ -56,8 +60,8 @@ impl Response {
             length: 0,
             intact: true,
             keep_alive: match is_10 {
-                true => connection == b"keep-alive",
-                false => connection != b"close",
+                true => connection.eq_ignore_ascii_case(b"keep-alive"),
+                false => !connection.eq_ignore_ascii_case(b"close"),
             } && body != Body::ToEnd,
         })
     }

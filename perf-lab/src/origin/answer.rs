@@ -1,37 +1,7 @@
-//! The answer to one request, written piece by piece so that a large body needs little memory.
-
-use std::fmt::Write as _;
+//! The head of an answer, and its body as far as it is not the pattern.
 
 use super::request::Request;
-use crate::pattern;
-
-/// Bytes written ahead of the socket.
-const AHEAD: usize = 256 * 1024;
-/// Data bytes of one chunk.
-const CHUNK: usize = 16 * 1024;
-
-/// An answer on its way: what is left of the body.
-#[derive(Debug)]
-pub(super) struct Answer {
-    content: Content,
-    left: u64,
-    offset: u64,
-    framing: Framing,
-    pub(super) close: bool,
-}
-
-#[derive(Debug)]
-enum Content {
-    Pattern,
-    Text(Vec<u8>),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Framing {
-    Length,
-    Chunked { trailers: bool },
-    Done,
-}
+use crate::outgoing::Outgoing;
 
 /// Numbers that an answer shows.
 #[derive(Clone, Copy, Debug)]
@@ -41,105 +11,91 @@ pub(super) struct Numbers {
     pub(super) body: u64,
 }
 
-impl Answer {
-    /// Writes the head to `out` and keeps the body for [`Answer::write`].
-    pub(super) fn begin(
-        request: &Request,
-        status: u16,
-        label: &str,
-        numbers: Numbers,
-        out: &mut Vec<u8>,
-    ) -> Self {
-        let (content, length) = content(request, label, numbers);
-        let chunked = request.wish.chunked || request.wish.trailers;
-        let close = request.wish.close || !request.keep_alive;
-        let framing = match (request.is_head, chunked) {
-            (true, _) => Framing::Done,
-            (_, true) => Framing::Chunked {
-                trailers: request.wish.trailers,
-            },
-            _ => Framing::Length,
-        };
-        let mut head = format!(
-            "HTTP/1.1 {status} {}\r\ncontent-type: text/plain\r\nx-origin: {label}\r\n\
-             x-origin-connection: {}\r\nx-origin-request: {}\r\nx-request-bytes: {}\r\n",
-            reason(status),
-            numbers.connection,
-            numbers.request,
-            numbers.body,
-        );
-        // Writing to a String cannot fail.
-        let _ = match chunked {
-            true => write!(head, "transfer-encoding: chunked\r\n"),
-            false => write!(head, "content-length: {length}\r\n"),
-        };
-        head.push_str(if close {
-            "connection: close\r\n\r\n"
-        } else {
-            "\r\n"
-        });
-        out.extend_from_slice(head.as_bytes());
-        Self {
-            content,
-            left: length,
-            offset: 0,
-            framing,
-            close,
-        }
+/// The answer to `request`; `head` is memory to write the head into.
+pub(super) fn build(
+    request: &Request,
+    status: u16,
+    label: &str,
+    numbers: Numbers,
+    mut head: Vec<u8>,
+) -> Outgoing {
+    head.clear();
+    let text = request.wish.size.is_none().then(|| {
+        let (connection, number) = (numbers.connection, numbers.request);
+        format!(
+            "origin {label}, connection {connection}, request {number}\n\n{}\n",
+            request.text
+        )
+    });
+    let length = match &text {
+        Some(text) => text.len() as u64,
+        None => request.wish.size.unwrap_or(0),
+    };
+    let chunked = request.wish.chunked || request.wish.trailers;
+    fields(&mut head, status, label, numbers);
+    match chunked {
+        true => head.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+        false => number(&mut head, "content-length: ", length),
     }
-
-    /// Appends more of the body to `out`, which is bounded; true if that was all.
-    pub(super) fn write(&mut self, out: &mut Vec<u8>) -> bool {
-        while out.len() < AHEAD && self.framing != Framing::Done {
-            self.piece(out);
-        }
-        self.framing == Framing::Done
+    if request.wish.close || !request.keep_alive {
+        head.extend_from_slice(b"connection: close\r\n");
     }
-
-    fn piece(&mut self, out: &mut Vec<u8>) {
-        let count = self.left.min(CHUNK as u64) as usize;
-        match self.framing {
-            Framing::Chunked { trailers } if count == 0 => {
-                let field = if trailers { "x-checked: yes\r\n" } else { "" };
-                out.extend_from_slice(format!("0\r\n{field}\r\n").as_bytes());
-                self.framing = Framing::Done;
-                return;
-            }
-            Framing::Chunked { .. } => {
-                out.extend_from_slice(format!("{count:x}\r\n").as_bytes());
-                self.data(count, out);
-                out.extend_from_slice(b"\r\n");
-            }
-            _ => self.data(count, out),
+    head.extend_from_slice(b"\r\n");
+    let closing: &[u8] = match request.wish.trailers {
+        true => b"0\r\nx-checked: yes\r\n\r\n",
+        false => b"0\r\n\r\n",
+    };
+    match text {
+        _ if request.is_head => Outgoing::plain(head, 0),
+        Some(text) if chunked => {
+            number_hex(&mut head, length);
+            head.extend_from_slice(text.as_bytes());
+            head.extend_from_slice(b"\r\n");
+            head.extend_from_slice(closing);
+            Outgoing::plain(head, 0)
         }
-        if self.left == 0 && self.framing == Framing::Length {
-            self.framing = Framing::Done;
+        Some(text) => {
+            head.extend_from_slice(text.as_bytes());
+            Outgoing::plain(head, 0)
         }
-    }
-
-    fn data(&mut self, count: usize, out: &mut Vec<u8>) {
-        match &self.content {
-            Content::Pattern => pattern::append(out, self.offset, count),
-            Content::Text(text) => {
-                let start = self.offset as usize;
-                out.extend_from_slice(&text[start..start + count]);
-            }
-        }
-        self.offset += count as u64;
-        self.left -= count as u64;
+        None if chunked => Outgoing::chunked(head, length, closing),
+        None => Outgoing::plain(head, length),
     }
 }
 
-fn content(request: &Request, label: &str, numbers: Numbers) -> (Content, u64) {
-    if let Some(size) = request.wish.size {
-        return (Content::Pattern, size);
+fn fields(head: &mut Vec<u8>, status: u16, label: &str, numbers: Numbers) {
+    if status == 200 {
+        head.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+    } else {
+        head.extend_from_slice(format!("HTTP/1.1 {status} {}\r\n", reason(status)).as_bytes());
     }
-    let text = format!(
-        "origin {label}, connection {}, request {}\n\n{}\n",
-        numbers.connection, numbers.request, request.text
-    );
-    let length = text.len() as u64;
-    (Content::Text(text.into_bytes()), length)
+    head.extend_from_slice(b"content-type: text/plain\r\nx-origin: ");
+    head.extend_from_slice(label.as_bytes());
+    head.extend_from_slice(b"\r\n");
+    number(head, "x-origin-connection: ", numbers.connection);
+    number(head, "x-origin-request: ", numbers.request);
+    number(head, "x-request-bytes: ", numbers.body);
+}
+
+/// A field whose value is a number. By hand: formatting would cost more than all the rest.
+fn number(head: &mut Vec<u8>, name: &str, value: u64) {
+    head.extend_from_slice(name.as_bytes());
+    let (mut digits, mut at, mut left) = ([0; 20], 20, value);
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (left % 10) as u8;
+        left /= 10;
+        if left == 0 {
+            break;
+        }
+    }
+    head.extend_from_slice(&digits[at..]);
+    head.extend_from_slice(b"\r\n");
+}
+
+/// The size line of a chunk.
+fn number_hex(head: &mut Vec<u8>, value: u64) {
+    head.extend_from_slice(format!("{value:x}\r\n").as_bytes());
 }
 
 fn reason(status: u16) -> &'static str {
@@ -150,5 +106,19 @@ fn reason(status: u16) -> &'static str {
         422 => "Unprocessable Content",
         503 => "Service Unavailable",
         _ => "Answer",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::number;
+
+    #[test]
+    fn numbers_are_written_in_decimal() {
+        for value in [0, 9, 10, 1234567890, u64::MAX] {
+            let mut head = Vec::new();
+            number(&mut head, "n: ", value);
+            assert_eq!(head, format!("n: {value}\r\n").into_bytes());
+        }
     }
 }

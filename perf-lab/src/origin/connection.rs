@@ -1,34 +1,39 @@
 //! One connection of the origin: head, body, delay, answer, and again.
+//!
+//! Bytes are used where they were received; only what cannot be used yet is kept.
 
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use super::answer::{Answer, Numbers};
-use super::request::{self, HEAD_MAX, Request};
+use super::answer::{self, Numbers};
+use super::request::{self, Request};
 use super::{Behaviour, Shared};
 use crate::body::Malformed;
+use crate::net;
+use crate::outgoing::Outgoing;
 use crate::pattern;
-use crate::poll::Interest;
-
-/// Bytes read in one call.
-const READ: usize = 64 * 1024;
-/// Bytes that wait to be understood; reading stops above.
-const INPUT_MAX: usize = HEAD_MAX + READ;
-/// Bytes that wait to be sent; above, neither tunnel nor pipelined requests go on.
-const OUTPUT_MAX: usize = 256 * 1024;
+use crate::poll::Edge;
 
 /// A connection and what it waits for.
 pub(super) struct Connection {
     stream: TcpStream,
     shared: Arc<Shared>,
     number: u64,
+    /// Received and not used yet.
     input: Vec<u8>,
+    /// Written before the answer: interim responses, and what a tunnel sends back.
     output: Vec<u8>,
     written: usize,
+    answer: Outgoing,
+    answer_written: u64,
     state: State,
+    /// The kernel may have more.
+    readable: bool,
+    /// The received bytes have an end, here or further on.
+    ending: bool,
     ended: bool,
 }
 
@@ -38,7 +43,7 @@ enum State {
     Head,
     Body(Reading),
     Delay(Reading, Instant),
-    Answer(Answer),
+    Answer { close: bool },
     Closing,
     Tunnel,
 }
@@ -55,6 +60,10 @@ impl Connection {
     pub(super) fn new(stream: TcpStream, shared: Arc<Shared>) -> Self {
         shared.counters.open.fetch_add(1, Relaxed);
         let number = shared.counters.connections.fetch_add(1, Relaxed) + 1;
+        let state = match shared.behaviour {
+            Behaviour::Echo => State::Tunnel,
+            _ => State::Head,
+        };
         Self {
             stream,
             shared,
@@ -62,20 +71,12 @@ impl Connection {
             input: Vec::new(),
             output: Vec::new(),
             written: 0,
-            state: State::Head,
+            answer: Outgoing::default(),
+            answer_written: 0,
+            state,
+            readable: false,
+            ending: false,
             ended: false,
-        }
-    }
-
-    pub(super) fn stream(&self) -> &TcpStream {
-        &self.stream
-    }
-
-    pub(super) fn interest(&self) -> Interest {
-        let waiting = self.output.len() - self.written;
-        Interest {
-            read: self.input.len() < INPUT_MAX && waiting < OUTPUT_MAX && !self.ended,
-            write: waiting > 0,
         }
     }
 
@@ -87,94 +88,124 @@ impl Connection {
         }
     }
 
-    /// Reads, works and writes as far as possible; false if the connection is over.
-    pub(super) fn advance(&mut self) -> bool {
-        self.turn().unwrap_or(false)
+    /// Goes on as far as possible after an edge, or when it is due; false if it is over.
+    pub(super) fn advance(&mut self, edge: &Edge, block: &mut [u8]) -> bool {
+        self.readable |= edge.readable;
+        self.ending |= edge.ended;
+        self.turn(block).unwrap_or(false)
     }
 
-    fn turn(&mut self) -> io::Result<bool> {
-        if self.interest().read {
-            self.receive()?;
-        }
+    fn turn(&mut self, block: &mut [u8]) -> io::Result<bool> {
+        self.wake();
         loop {
-            match self.step() {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(Malformed) => self.refuse(),
+            if !self.send()? {
+                return Ok(true);
             }
+            match self.state {
+                State::Closing => return Ok(false),
+                State::Delay(..) => return Ok(true),
+                State::Answer { .. } => unreachable!("an answer that is sent is over"),
+                State::Head | State::Body(_) | State::Tunnel if self.ended => return Ok(false),
+                State::Head | State::Body(_) | State::Tunnel => {}
+            }
+            if !self.readable {
+                return Ok(true);
+            }
+            self.receive(block)?;
         }
-        self.send()?;
-        let idle = self.written == self.output.len();
-        let over = match self.state {
-            State::Closing => idle,
-            State::Head | State::Body(_) | State::Tunnel => idle && self.ended,
-            State::Delay(..) | State::Answer(_) => false,
-        };
-        Ok(!over)
     }
 
-    fn receive(&mut self) -> io::Result<()> {
-        let mut block = [0; READ];
-        match self.stream.read(&mut block) {
-            Ok(0) => self.ended = true,
-            Ok(count) => self.input.extend_from_slice(&block[..count]),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+    fn receive(&mut self, block: &mut [u8]) -> io::Result<()> {
+        match self.stream.read(block) {
+            Ok(0) => (self.ended, self.readable) = (true, false),
+            Ok(count) => {
+                // A short read has emptied the socket, and what follows makes another edge.
+                self.readable = count == block.len() || self.ending;
+                self.take(&block[..count]);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
             Err(error) => return Err(error),
         }
         Ok(())
     }
 
-    /// One transition; false if it must wait.
-    fn step(&mut self) -> Result<bool, Malformed> {
-        match std::mem::replace(&mut self.state, State::Closing) {
-            State::Head => self.read_head(),
-            State::Body(reading) => self.read_body(reading),
-            State::Delay(reading, due) => Ok(self.wait(reading, due)),
-            State::Answer(answer) => Ok(self.write_answer(answer)),
-            State::Tunnel => Ok(self.echo()),
-            State::Closing => Ok(false),
+    fn take(&mut self, block: &[u8]) {
+        let mut waiting = std::mem::take(&mut self.input);
+        if waiting.is_empty() {
+            return self.understand(block);
+        }
+        waiting.extend_from_slice(block);
+        self.understand(&waiting);
+    }
+
+    /// Uses what it can and keeps the rest.
+    fn understand(&mut self, bytes: &[u8]) {
+        let mut used = 0;
+        loop {
+            match self.step(&bytes[used..]) {
+                Ok(Some(count)) => used += count,
+                Ok(None) => break,
+                Err(Malformed) => return self.refuse(),
+            }
+        }
+        self.input = bytes[used..].to_vec();
+    }
+
+    /// One transition and the bytes that it used; `None` if it must wait.
+    fn step(&mut self, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
+        match std::mem::replace(&mut self.state, State::Head) {
+            State::Head => self.read_head(bytes),
+            State::Body(reading) => self.read_body(reading, bytes),
+            State::Tunnel => Ok(self.echo(bytes)),
+            other => {
+                self.state = other;
+                Ok(None)
+            }
         }
     }
 
-    fn read_head(&mut self) -> Result<bool, Malformed> {
-        self.state = State::Head;
-        if self.output.len() >= OUTPUT_MAX {
-            return Ok(false);
+    fn read_head(&mut self, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
+        if bytes.is_empty() {
+            return Ok(None);
         }
-        let Some((request, used)) = request::parse(&self.input)? else {
-            return Ok(false);
+        let Some((request, used)) = request::parse(bytes)? else {
+            return Ok(None);
         };
-        self.input.drain(..used);
         if request.expects_continue {
-            self.output
-                .extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+            let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
+            self.output.extend_from_slice(interim);
         }
         self.state = State::Body(Reading {
             request,
             bytes: 0,
             intact: true,
         });
-        Ok(true)
+        Ok(Some(used))
     }
 
-    fn read_body(&mut self, mut reading: Reading) -> Result<bool, Malformed> {
+    fn read_body(
+        &mut self,
+        mut reading: Reading,
+        input: &[u8],
+    ) -> Result<Option<usize>, Malformed> {
         let Reading {
             request,
             bytes,
             intact,
         } = &mut reading;
-        let used = request.body.read(&self.input, |data| {
+        let used = request.body.read(input, |data| {
             *intact &= !request.has_pattern || pattern::holds(data, *bytes);
             *bytes += data.len() as u64;
         })?;
-        self.input.drain(..used);
         if !request.body.is_complete() {
             self.state = State::Body(reading);
-            return Ok(false);
+            return Ok((used > 0).then_some(used));
         }
-        let due = Instant::now() + self.delay(&reading.request);
-        self.state = State::Delay(reading, due);
-        Ok(true)
+        match self.delay(&reading.request) {
+            Duration::ZERO => self.begin_answer(&reading),
+            delay => self.state = State::Delay(reading, Instant::now() + delay),
+        }
+        Ok(Some(used))
     }
 
     fn delay(&self, request: &Request) -> Duration {
@@ -184,21 +215,19 @@ impl Connection {
         }
     }
 
-    fn wait(&mut self, reading: Reading, due: Instant) -> bool {
-        let is_due = due <= Instant::now();
-        if is_due {
-            self.begin_answer(reading);
-        } else {
-            self.state = State::Delay(reading, due);
+    /// Begins an answer whose delay is over.
+    fn wake(&mut self) {
+        match std::mem::replace(&mut self.state, State::Head) {
+            State::Delay(reading, due) if due <= Instant::now() => self.begin_answer(&reading),
+            state => self.state = state,
         }
-        is_due
     }
 
-    fn begin_answer(&mut self, reading: Reading) {
+    fn begin_answer(&mut self, reading: &Reading) {
         let (number, fails) = self.shared.count_request();
         let request = &reading.request;
         if request.wish.reset {
-            self.output.clear();
+            self.state = State::Closing;
             return;
         }
         if let Some(protocol) = &request.upgrade {
@@ -224,26 +253,27 @@ impl Connection {
             request: number,
             body: reading.bytes,
         };
-        let label = &self.shared.label;
-        let answer = Answer::begin(request, status, label, numbers, &mut self.output);
-        self.state = State::Answer(answer);
-    }
-
-    fn write_answer(&mut self, mut answer: Answer) -> bool {
-        let complete = answer.write(&mut self.output);
-        let close = answer.close;
-        self.state = match (complete, close) {
-            (true, false) => State::Head,
-            (true, true) => State::Closing,
-            _ => State::Answer(answer),
+        let head = std::mem::take(&mut self.answer).into_head();
+        self.answer = answer::build(request, status, &self.shared.label, numbers, head);
+        self.answer_written = 0;
+        self.state = State::Answer {
+            close: request.wish.close || !request.keep_alive,
         };
-        complete
     }
 
-    fn echo(&mut self) -> bool {
-        self.output.append(&mut self.input);
+    /// Sends back at once what the socket takes; the rest waits, and nothing is read meanwhile.
+    fn echo(&mut self, bytes: &[u8]) -> Option<usize> {
         self.state = State::Tunnel;
-        false
+        if bytes.is_empty() {
+            return None;
+        }
+        let written = match self.output.is_empty() {
+            // What is wrong shows again when the rest is written.
+            true => self.stream.write(bytes).unwrap_or(0),
+            false => 0,
+        };
+        self.output.extend_from_slice(&bytes[written..]);
+        Some(bytes.len())
     }
 
     fn refuse(&mut self) {
@@ -253,21 +283,55 @@ impl Connection {
         self.state = State::Closing;
     }
 
-    /// Writes until the socket is full or nothing is left, the rest of an answer included.
-    fn send(&mut self) -> io::Result<()> {
+    /// Writes what waits, answers of pipelined requests included; false if the socket is full.
+    fn send(&mut self) -> io::Result<bool> {
+        loop {
+            if !self.flush()? {
+                return Ok(false);
+            }
+            let State::Answer { close } = self.state else {
+                return Ok(true);
+            };
+            if !self.write_answer()? {
+                return Ok(false);
+            }
+            if close {
+                self.state = State::Closing;
+                return Ok(true);
+            }
+            self.state = State::Head;
+            if !self.input.is_empty() {
+                self.take(&[]);
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<bool> {
         while self.written < self.output.len() {
             match self.stream.write(&self.output[self.written..]) {
                 Ok(count) => self.written += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(error),
             }
-            if self.written == self.output.len() {
-                self.output.clear();
-                self.written = 0;
-                while let Ok(true) = self.step() {}
+        }
+        self.output.clear();
+        self.written = 0;
+        Ok(true)
+    }
+
+    fn write_answer(&mut self) -> io::Result<bool> {
+        while !self.answer.is_done(self.answer_written) {
+            let mut slices = [IoSlice::new(&[]); net::SLICES];
+            let count = self
+                .answer
+                .slices(self.answer_written, u64::MAX, &mut slices);
+            match self.stream.write_vectored(&slices[..count]) {
+                Ok(written) => self.answer_written += written as u64,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
             }
         }
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -1,5 +1,6 @@
 //! A request as the origin reads it: head, framing and what its query asks for.
 
+use std::mem::MaybeUninit;
 use std::time::Duration;
 
 use crate::body::{Body, Malformed};
@@ -19,7 +20,7 @@ pub(super) struct Request {
     pub(super) has_pattern: bool,
     pub(super) body: Body,
     pub(super) wish: Wish,
-    /// The head as it arrived, for the text answer.
+    /// The head as it arrived, for the text answer; empty if the body is the pattern.
     pub(super) text: String,
 }
 
@@ -37,9 +38,9 @@ pub(super) struct Wish {
 
 /// The head at the front of `input` and its length; `None` while it is not complete.
 pub(super) fn parse(input: &[u8]) -> Result<Option<(Request, usize)>, Malformed> {
-    let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
-    let mut parsed = httparse::Request::new(&mut fields);
-    match parsed.parse(input) {
+    let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
+    let mut parsed = httparse::Request::new(&mut []);
+    match parsed.parse_with_uninit_headers(input, &mut fields) {
         Ok(httparse::Status::Complete(length)) => {
             let request = Request::new(&parsed, &input[..length])?;
             Ok(Some((request, length)))
@@ -49,36 +50,75 @@ pub(super) fn parse(input: &[u8]) -> Result<Option<(Request, usize)>, Malformed>
     }
 }
 
+/// The fields that matter, found in one pass.
+#[derive(Default)]
+struct Fields<'a> {
+    connection: &'a [u8],
+    expect: &'a [u8],
+    upgrade: Option<&'a [u8]>,
+    length: Option<&'a [u8]>,
+    coding: Option<&'a [u8]>,
+    has_pattern: bool,
+}
+
+impl<'a> Fields<'a> {
+    fn find(parsed: &httparse::Request<'_, 'a>) -> Self {
+        let mut fields = Self::default();
+        for field in parsed.headers.iter() {
+            let is = |name: &str| field.name.eq_ignore_ascii_case(name);
+            match field.name.len() {
+                6 if is("expect") => fields.expect = field.value,
+                7 if is("upgrade") => fields.upgrade = Some(field.value),
+                9 if is("x-pattern") => fields.has_pattern = true,
+                10 if is("connection") => fields.connection = field.value,
+                14 if is("content-length") => fields.length = Some(field.value),
+                17 if is("transfer-encoding") => fields.coding = Some(field.value),
+                _ => {}
+            }
+        }
+        fields
+    }
+}
+
+/// True if `word` stands in `value`, in any case.
+fn has_word(value: &[u8], word: &str) -> bool {
+    let mut windows = value.windows(word.len());
+    windows.any(|window| window.eq_ignore_ascii_case(word.as_bytes()))
+}
+
 impl Request {
     fn new(parsed: &httparse::Request<'_, '_>, head: &[u8]) -> Result<Self, Malformed> {
-        let field = |name: &str| {
-            let mut all = parsed.headers.iter();
-            all.find(|field| field.name.eq_ignore_ascii_case(name))
-                .map(|field| String::from_utf8_lossy(field.value).to_ascii_lowercase())
-        };
-        let connection = field("connection").unwrap_or_default();
+        let fields = Fields::find(parsed);
         let is_10 = parsed.version == Some(0);
-        let wants_upgrade = connection.contains("upgrade");
+        let wish = Wish::parse(parsed.path.unwrap_or(""));
+        let wants_upgrade = has_word(fields.connection, "upgrade");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
         Ok(Self {
             is_head: parsed.method == Some("HEAD"),
-            keep_alive: !connection.contains("close")
-                && (!is_10 || connection.contains("keep-alive")),
-            expects_continue: field("expect").as_deref() == Some("100-continue"),
-            upgrade: field("upgrade").filter(|_| wants_upgrade),
-            has_pattern: field("x-pattern").is_some(),
-            body: framing(field("content-length"), field("transfer-encoding"))?,
-            wish: Wish::parse(parsed.path.unwrap_or("")),
-            text: String::from_utf8_lossy(head).trim_end().to_owned(),
+            keep_alive: !has_word(fields.connection, "close")
+                && (!is_10 || has_word(fields.connection, "keep-alive")),
+            expects_continue: fields.expect.eq_ignore_ascii_case(b"100-continue"),
+            upgrade: fields.upgrade.filter(|_| wants_upgrade).map(text),
+            has_pattern: fields.has_pattern,
+            body: framing(fields.length, fields.coding)?,
+            text: match wish.size {
+                None => text(head),
+                Some(_) => String::new(),
+            },
+            wish,
         })
     }
 }
 
 /// RFC 9112 section 6.3, without tolerance: both fields at once are malformed.
-fn framing(length: Option<String>, coding: Option<String>) -> Result<Body, Malformed> {
-    match (length, coding.as_deref()) {
+fn framing(length: Option<&[u8]>, coding: Option<&[u8]>) -> Result<Body, Malformed> {
+    match (length, coding) {
         (None, None) => Ok(Body::Bytes(0)),
-        (None, Some("chunked")) => Ok(Body::ChunkLine),
-        (Some(length), None) => length.parse().map(Body::Bytes).map_err(|_| Malformed),
+        (None, Some(coding)) if coding.eq_ignore_ascii_case(b"chunked") => Ok(Body::ChunkLine),
+        (Some(length), None) => {
+            let text = std::str::from_utf8(length).map_err(|_| Malformed)?;
+            text.parse().map(Body::Bytes).map_err(|_| Malformed)
+        }
         _ => Err(Malformed),
     }
 }
@@ -117,9 +157,6 @@ mod tests {
         assert_eq!(request.body, Body::Bytes(3));
         assert!(request.keep_alive && !request.is_head);
         assert!(parse(&input[..20]).unwrap().is_none());
-        assert_eq!(
-            framing(Some("1".into()), Some("chunked".into())),
-            Err(Malformed)
-        );
+        assert_eq!(framing(Some(b"1"), Some(b"chunked")), Err(Malformed));
     }
 }

@@ -1,4 +1,4 @@
-//! Project tasks: `cargo xtask tidy` and `cargo xtask ci`.
+//! Project tasks: `cargo xtask tidy`, `cargo xtask ci` and more.
 //!
 //! Not product code and never shipped. The rules that tidy checks are those of the architecture:
 //! see `tidy.rs` for the list.
@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod ci;
+mod gate;
 mod survive;
 mod tidy;
 
@@ -16,13 +17,17 @@ const USAGE: &str = "usage: cargo xtask <task>
 
   tidy      check the rules of the house over the whole tree
   ci        run everything that continuous integration runs (.ci/run)
+  gate      count instructions of the hottest code and compare (--update: record them)
   survive   reload, drain, restart of an origin and hardship under load; prints what was lost";
 
 fn main() -> ExitCode {
-    let task = std::env::args().nth(1);
+    let mut arguments = std::env::args().skip(1);
+    let task = arguments.next();
+    let rest: Vec<String> = arguments.collect();
     match task.as_deref() {
         Some("tidy") => tidy::run(&root()),
         Some("ci") => ci::run(&root()),
+        Some("gate") => gate::run(&root(), &rest),
         Some("survive") => survive::run(&root()),
         Some("help" | "--help" | "-h") => {
             println!("{USAGE}");

@@ -439,14 +439,6 @@ impl Engine {
             return Ok(None);
         };
         exchange.pending_bytes -= charge(buffer.len());
-        if let Some(cluster) = exchange.cluster() {
-            cluster
-                .stats
-                .of(self.worker)
-                .counters
-                .bytes_sent
-                .add(buffer.len() as u64);
-        }
         if exchange.framing.body == BodyLength::Chunked && !encode_chunk(&mut buffer) {
             self.buffers.give(buffer);
             return Err(EXHAUSTED);

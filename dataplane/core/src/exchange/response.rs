@@ -2,6 +2,7 @@
 
 use crate::buffer::Buffer;
 use crate::config::listener::{Http, ServerHeader};
+use crate::digits::append_number;
 use crate::engine::Engine;
 use crate::event::{ConnId, Time};
 use crate::fault::{Cause, Fault, Side};
@@ -24,14 +25,6 @@ impl Engine {
         exchange.last_progress = self.now.time;
         if exchange.record.response_start == Time::NEVER {
             exchange.record.response_start = self.now.time;
-        }
-        if let Some(cluster) = exchange.cluster() {
-            cluster
-                .stats
-                .of(self.worker)
-                .counters
-                .bytes_received
-                .add(buffer.len() as u64);
         }
         match exchange.response_stage {
             ResponseStage::Head => self.response_head(exchange, buffer),
@@ -465,9 +458,9 @@ impl Engine {
         if matches!(origin, Origin::Upstream) && !http.suppress_envoy_headers {
             let start = exchange.record.upstream_start;
             let millis = self.now.time.since(start) / 1_000_000;
-            let mut digits = [0; 20];
-            let text = decimal(millis, &mut digits);
-            fields.set(HeaderId::XEnvoyUpstreamServiceTime, text);
+            fields.set_with(HeaderId::XEnvoyUpstreamServiceTime, |text| {
+                append_number(millis, text);
+            });
         }
     }
 
@@ -538,17 +531,5 @@ fn towards_client(exchange: &Exchange) -> BodyLength {
         (BodyLength::ToClose, Version::Http11) => BodyLength::Chunked,
         (BodyLength::Chunked, Version::Http10) => BodyLength::ToClose,
         (length, _) => length,
-    }
-}
-
-fn decimal(mut value: u64, digits: &mut [u8; 20]) -> &[u8] {
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (value % 10) as u8;
-        value /= 10;
-        if value == 0 {
-            return &digits[at..];
-        }
     }
 }

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::escape::Escape;
 use super::time::TimeFormat;
 use crate::access_log::Flags;
+use crate::digits::{append_address, append_ip, append_number};
 use crate::http::{Fields, HeaderId};
 
 /// A value, borrowed from the facts or from the operator.
@@ -80,9 +81,9 @@ impl<'a> Value<'a> {
 
     fn write_ascii(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Number(number) => write_ascii(out, format_args!("{number}")),
-            Self::Address(address) => write_ascii(out, format_args!("{address}")),
-            Self::Ip(ip) => write_ascii(out, format_args!("{ip}")),
+            Self::Number(number) => append_number(*number, out),
+            Self::Address(address) => append_address(*address, out),
+            Self::Ip(ip) => append_ip(*ip, out),
             Self::Words(text) => {
                 out.extend(
                     text.bytes()

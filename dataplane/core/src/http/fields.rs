@@ -245,6 +245,33 @@ impl Fields {
         self.remove(id);
         self.push_known(id, value);
     }
+
+    /// Replaces all fields of this known name by one, whose value `write` appends to what it gets.
+    pub(crate) fn set_with(&mut self, id: HeaderId, write: impl FnOnce(&mut Vec<u8>)) {
+        self.remove(id);
+        self.push_written(id, self.arena.len(), write);
+    }
+
+    /// Joins all fields of this known name to one list, behind which `write` appends an element.
+    pub(crate) fn append_to_list(&mut self, id: HeaderId, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.arena.len();
+        for field in self.list.iter().filter(|field| field.id == id) {
+            let span = field.value;
+            let text = span.start as usize..(span.start + span.len) as usize;
+            self.arena.extend_from_within(text);
+            self.arena.push(b',');
+        }
+        self.remove(id);
+        self.push_written(id, start, write);
+    }
+
+    /// A field whose value is the arena from `start` on and what `write` appends to it.
+    fn push_written(&mut self, id: HeaderId, start: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        write(&mut self.arena);
+        let value = self.span(start, self.arena.len() - start);
+        let name = self.store(id.name());
+        self.list.push(Field { id, name, value });
+    }
 }
 
 #[cfg(test)]

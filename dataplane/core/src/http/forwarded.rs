@@ -3,12 +3,12 @@
 //!
 //! What an untrusted client claims about itself is taken away before anything looks at it.
 
-use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Fields, HeaderId, RequestHead};
 use crate::chance::Chance;
 use crate::config::listener::{Forwarded, Http, RequestId};
+use crate::digits::{append_ip, append_number};
 
 /// Makes the fields true and returns the address of the client.
 pub fn apply(
@@ -33,10 +33,9 @@ pub fn apply(
             .set(HeaderId::XForwardedProto, scheme.as_bytes());
     }
     if options.append_port && head.fields.value(HeaderId::XForwardedPort).is_none() {
-        let mut text = Vec::with_capacity(5);
-        // Writing to a Vec cannot fail.
-        let _ = write!(text, "{}", local.port());
-        head.fields.push_known(HeaderId::XForwardedPort, &text);
+        let port = u64::from(local.port());
+        let write = |text: &mut Vec<u8>| append_number(port, text);
+        head.fields.set_with(HeaderId::XForwardedPort, write);
     }
     set_request_id(&mut head.fields, http.request_id, trusts_peer, chance);
     if !http.via.is_empty() {
@@ -51,7 +50,7 @@ fn strip_untrusted(fields: &mut Fields) {
     fields.remove_if(|id, name, _| match id {
         HeaderId::XForwardedFor => false,
         HeaderId::XRealIp => true,
-        _ => PREFIXES.iter().any(|prefix| name.starts_with(prefix)),
+        _ => name.starts_with(b"x-") && PREFIXES.iter().any(|prefix| name.starts_with(prefix)),
     });
 }
 
@@ -96,14 +95,7 @@ fn append_remote(fields: &mut Fields, options: Forwarded, remote: SocketAddr) {
     if options.skip_append {
         return;
     }
-    let mut text = Vec::with_capacity(48);
-    for value in fields.values_by_name(b"x-forwarded-for") {
-        text.extend_from_slice(value);
-        text.extend_from_slice(b",");
-    }
-    // Writing to a Vec cannot fail.
-    let _ = write!(text, "{}", remote.ip());
-    fields.set(HeaderId::XForwardedFor, &text);
+    fields.append_to_list(HeaderId::XForwardedFor, |text| append_ip(remote.ip(), text));
 }
 
 fn set_request_id(fields: &mut Fields, options: RequestId, trusted: bool, chance: &mut Chance) {

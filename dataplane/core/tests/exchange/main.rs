@@ -4,6 +4,7 @@
 //! every answer that Penstock gives by itself.
 
 mod attack_table;
+mod counters;
 mod world;
 
 use penstock_core::event::{IoFault, Time};
@@ -359,14 +360,35 @@ fn drain_lets_the_exchange_finish_and_says_close() {
     world.client_sends(busy, GET);
     let origin = world.connected();
     world.drain();
-    assert_eq!(world.unlistened(), 1);
+    assert_eq!(world.unlistening(), 1);
     world.wait_seconds(2);
     assert_eq!(world.closed(), [idle]);
     world.origin_sends(origin, OK);
     assert!(world.sent_to(busy).contains("connection: close\r\n"));
     assert!(!world.is_drained());
     world.client_ends(busy);
+    assert!(!world.is_drained(), "clients may still come");
+    world.unlistened();
     assert!(world.is_drained(), "{:?}", world.closed());
+}
+
+#[test]
+fn the_backlog_of_a_removed_listener_is_served_as_before() {
+    let mut world = World::new();
+    world.remove_listener();
+    assert_eq!(world.unlistening(), 1);
+    let client = world.accept();
+    world.client_sends(client, GET);
+    let origin = world.connected();
+    world.origin_sends(origin, OK);
+    let answer = world.sent_to(client);
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.contains("connection: close\r\n"), "{answer}");
+    world.client_ends(client);
+    assert!(world.holds_first());
+    world.unlistened();
+    assert!(!world.holds_first());
+    assert_eq!(world.offer(), None);
 }
 
 #[test]
@@ -383,6 +405,7 @@ fn buffers_and_timers_are_all_back_at_the_end() {
         world.client_ends(client);
     }
     world.drain();
+    world.unlistened();
     assert!(world.is_drained());
     assert_eq!(world.buffers_in_use(), 0);
     world.wait_seconds(100_000);

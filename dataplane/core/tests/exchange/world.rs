@@ -21,8 +21,11 @@ use penstock_core::event::{ConnId, Event, Incoming, IoFault, Now, Op, Time};
 use penstock_core::http::h1::RequestOptions;
 use penstock_core::http::path::PathOptions;
 use penstock_core::machine::Machine;
-use penstock_core::route::RouteTable;
-use penstock_core::stats::{ListenerCounters, PerWorker, WorkerIndex};
+use penstock_core::route::{HostIndex, RouteRef, RouteTable};
+use penstock_core::stats::{
+    ClusterCounters, ListenerCounters, PerWorker, RouteCounters, WorkerCounters, WorkerIndex,
+    WorkerStats,
+};
 
 /// How a world differs from the plain one.
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,6 +41,7 @@ pub(crate) struct WorldOptions {
 /// One engine and what it has done so far.
 pub(crate) struct World {
     engine: Engine,
+    worker_stats: Arc<PerWorker<WorkerStats>>,
     snapshot: Arc<Snapshot>,
     options: WorldOptions,
     now: Now,
@@ -50,7 +54,7 @@ pub(crate) struct World {
     receiving: HashMap<ConnId, bool>,
     closed: Vec<ConnId>,
     shut: Vec<ConnId>,
-    unlistened: usize,
+    unlistening: usize,
 }
 
 impl World {
@@ -66,6 +70,19 @@ impl World {
     pub(crate) fn serving(options: WorldOptions, edit: impl FnOnce(&mut Http)) -> Self {
         let mut http = http(options);
         edit(&mut http);
+        Self::of(options, snapshot(listener(http), cluster(options)))
+    }
+
+    /// A world whose listener and cluster are changed by `edit`.
+    pub(crate) fn edited(edit: impl FnOnce(&mut Listener, &mut Cluster)) -> Self {
+        let options = WorldOptions::default();
+        let (mut listener, mut cluster) = (listener(http(options)), cluster(options));
+        edit(&mut listener, &mut cluster);
+        Self::of(options, snapshot(listener, cluster))
+    }
+
+    fn of(options: WorldOptions, snapshot: Snapshot) -> Self {
+        let worker_stats = Arc::new(PerWorker::<WorkerStats>::new(1));
         let engine = Engine::new(EngineOptions {
             worker: WorkerIndex(0),
             workers: 1,
@@ -74,11 +91,12 @@ impl World {
             buffers_limit: 256,
             connections_limit: 64,
             hostname: "gateway".into(),
-            stats: Arc::new(PerWorker::new(1)),
+            stats: worker_stats.clone(),
         });
         let mut world = Self {
             engine,
-            snapshot: Arc::new(snapshot(options, http)),
+            worker_stats,
+            snapshot: Arc::new(snapshot),
             options,
             now: Now {
                 time: Time(1),
@@ -93,7 +111,7 @@ impl World {
             receiving: HashMap::new(),
             closed: Vec::new(),
             shut: Vec::new(),
-            unlistened: 0,
+            unlistening: 0,
         };
         world.give(Event::Snapshot(world.snapshot.clone()));
         world
@@ -106,7 +124,35 @@ impl World {
         &stats.of(WorkerIndex(0)).counters
     }
 
+    /// Counters of the only route.
+    pub(crate) fn route_counters(&self) -> &RouteCounters {
+        let listener = self.snapshot.listeners[0].as_ref();
+        let http = &listener.expect("the world has a listener").http;
+        let route = RouteRef {
+            host: HostIndex(0),
+            index: 0,
+        };
+        &http.routes.route(route).stats.of(WorkerIndex(0)).counters
+    }
+
+    /// Counters of the cluster.
+    pub(crate) fn cluster_counters(&self) -> &ClusterCounters {
+        let cluster = self.snapshot.clusters[0].as_ref();
+        let stats = &cluster.expect("the world has a cluster").stats;
+        &stats.of(WorkerIndex(0)).counters
+    }
+
+    /// Counters of the worker.
+    pub(crate) fn worker_counters(&self) -> &WorkerCounters {
+        &self.worker_stats.of(WorkerIndex(0)).counters
+    }
+
     pub(crate) fn accept(&mut self) -> ConnId {
+        self.offer().expect("the connection is adopted")
+    }
+
+    /// A client connects; `None` if it is refused.
+    pub(crate) fn offer(&mut self) -> Option<ConnId> {
         self.incoming += 1;
         self.give(Event::Accepted {
             listener: ListenerId(0),
@@ -114,7 +160,23 @@ impl World {
             remote: "192.0.2.1:1000".parse().unwrap(),
             local: "192.0.2.2:80".parse().unwrap(),
         });
-        self.adopted.pop().expect("the connection is adopted")
+        self.adopted.pop()
+    }
+
+    /// The listener fails to accept.
+    pub(crate) fn accept_fails(&mut self) {
+        self.give(Event::AcceptFailed {
+            listener: ListenerId(0),
+            fault: IoFault::Exhausted,
+        });
+    }
+
+    /// The connection breaks.
+    pub(crate) fn breaks(&mut self, conn: ConnId) {
+        self.give(Event::Failed {
+            conn,
+            fault: IoFault::Reset,
+        });
     }
 
     pub(crate) fn client_sends(&mut self, conn: ConnId, bytes: &str) {
@@ -203,8 +265,33 @@ impl World {
         &self.shut
     }
 
-    pub(crate) fn unlistened(&self) -> usize {
-        self.unlistened
+    /// Takes the only listener out of the configuration.
+    pub(crate) fn remove_listener(&mut self) {
+        let without = Snapshot {
+            generation: 2,
+            listeners: vec![None],
+            clusters: self.snapshot.clusters.clone(),
+            cluster_ids: HashMap::new(),
+        };
+        self.give(Event::Snapshot(Arc::new(without)));
+    }
+
+    /// Listeners whose sockets are being closed.
+    pub(crate) fn unlistening(&self) -> usize {
+        self.unlistening
+    }
+
+    /// Those sockets are closed.
+    pub(crate) fn unlistened(&mut self) {
+        for _ in 0..std::mem::take(&mut self.unlistening) {
+            let listener = ListenerId(0);
+            self.give(Event::Unlistened { listener });
+        }
+    }
+
+    /// True if the engine holds the first configuration: the world's own is one of two.
+    pub(crate) fn holds_first(&self) -> bool {
+        Arc::strong_count(&self.snapshot) > 1
     }
 
     pub(crate) fn drain(&mut self) {
@@ -268,7 +355,7 @@ impl World {
                     self.connects.retain(|asked| *asked != conn);
                     self.engine.handle(Event::Closed { conn }, self.now);
                 }
-                Op::Unlisten { .. } => self.unlistened += 1,
+                Op::Unlisten { .. } => self.unlistening += 1,
             }
         }
     }
@@ -284,13 +371,22 @@ fn endpoint(id: u32) -> Endpoint {
     }
 }
 
-fn snapshot(options: WorldOptions, http: Http) -> Snapshot {
+fn snapshot(listener: Listener, cluster: Cluster) -> Snapshot {
+    Snapshot {
+        generation: 1,
+        listeners: vec![Some(Arc::new(listener))],
+        clusters: vec![Some(Arc::new(cluster))],
+        cluster_ids: HashMap::new(),
+    }
+}
+
+fn cluster(options: WorldOptions) -> Cluster {
     let mut thresholds = Thresholds::default();
     let endpoints = if options.two_of_each { 2 } else { 1 };
     if options.two_of_each {
         thresholds.connections = 2;
     }
-    let cluster = Cluster {
+    Cluster {
         id: ClusterId(0),
         name: "origin".into(),
         policy: Policy::RoundRobin,
@@ -303,12 +399,6 @@ fn snapshot(options: WorldOptions, http: Http) -> Snapshot {
         buffer_limit: 32 * 1024,
         breakers: Arc::new(Breakers::new(thresholds, Thresholds::default())),
         stats: Arc::new(PerWorker::new(1)),
-    };
-    Snapshot {
-        generation: 1,
-        listeners: vec![Some(Arc::new(listener(http)))],
-        clusters: vec![Some(Arc::new(cluster))],
-        cluster_ids: HashMap::new(),
     }
 }
 

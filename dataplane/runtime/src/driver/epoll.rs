@@ -74,6 +74,8 @@ pub struct EpollDriver {
     setup: Setup,
     connections: Table<Connection>,
     listeners: Vec<Option<Listener>>,
+    /// Listeners whose end the machine waits for.
+    unlistening: Vec<ListenerId>,
     lobby: Lobby,
     segments: Segments,
     /// Events that need no system call.
@@ -103,6 +105,7 @@ impl EpollDriver {
             setup,
             connections: Table::default(),
             listeners: Vec::new(),
+            unlistening: Vec::new(),
             lobby: Lobby::default(),
             segments: Segments::default(),
             immediate: VecDeque::new(),
@@ -123,10 +126,8 @@ impl Driver for EpollDriver {
         self.now = now;
         self.flush();
         self.feed(pool);
-        let expected = self.expects_clients();
         self.resume_listeners();
-        // That the last listener has closed is news, too: the worker may be drained by it.
-        let busy = !self.immediate.is_empty() || expected && !self.expects_clients();
+        let busy = !self.immediate.is_empty();
         if busy && self.turns_without_wait < TURNS_WITHOUT_WAIT {
             self.turns_without_wait += 1;
             self.begin_turn();
@@ -172,7 +173,11 @@ impl Driver for EpollDriver {
             Op::ReceiveOff { conn } => self.receive_off(conn),
             Op::Shutdown { conn } => self.shutdown(conn),
             Op::Close { conn, how } => self.close(conn, how, pool),
-            Op::Unlisten { listener } => self.unlisten(listener),
+            Op::Unlisten { listener } => {
+                self.unlisten(listener);
+                self.unlistening.push(listener);
+                self.resume = Time::default();
+            }
         }
     }
 
@@ -218,10 +223,6 @@ impl Driver for EpollDriver {
                 self.resume = Time::default();
             }
         }
-    }
-
-    fn expects_clients(&self) -> bool {
-        self.listeners.iter().any(Option::is_some) || !self.immediate.is_empty()
     }
 }
 
@@ -605,6 +606,18 @@ impl EpollDriver {
             }
             self.queue_listener(index);
         }
+        self.answer_unlisten();
+    }
+
+    fn answer_unlisten(&mut self) {
+        let listeners = &self.listeners;
+        let leaves = |id: ListenerId| {
+            let mut open = listeners.iter().flatten();
+            open.any(|entry| entry.socket.listener == id && entry.stage != Stage::Open)
+        };
+        let gone = self.unlistening.extract_if(.., |id| !leaves(*id));
+        self.immediate
+            .extend(gone.map(|listener| Event::Unlistened { listener }));
     }
 
     /// Takes what waits in the backlog, then closes: a client whose connection stands is served.

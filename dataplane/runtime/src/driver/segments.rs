@@ -97,6 +97,12 @@ impl Segments {
         }
     }
 
+    /// True if nothing in the queue is left to lend.
+    pub(super) fn all_lent(&self, queue: &Queue) -> bool {
+        let last = self.nodes.get(queue.tail as usize);
+        last.is_none_or(|node| node.buffer.is_none())
+    }
+
     /// Puts lent segments back, in the order in which they were lent.
     pub(super) fn restore(&mut self, queue: &Queue, buffers: impl Iterator<Item = Buffer>) {
         let mut index = queue.head;

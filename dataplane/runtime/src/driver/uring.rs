@@ -11,6 +11,7 @@ mod connection;
 mod receive;
 mod selftest;
 mod send;
+mod stock;
 
 use std::collections::VecDeque;
 use std::io;
@@ -27,6 +28,7 @@ use penstock_core::event::{Close, ConnId, Event, IoFault, Op, Time};
 use self::accept::Listener;
 use self::caps::Caps;
 use self::connection::{Connection, Is, Purpose};
+use self::stock::Stock;
 use super::lobby::Lobby;
 use super::segments::Segments;
 use super::table::Table;
@@ -40,10 +42,13 @@ pub struct UringDriver {
     setup: Setup,
     connections: Table<Connection>,
     listeners: Vec<Option<Listener>>,
-    /// Some listener has no accept in flight and may want one.
+    /// Some listener has no accept in flight and may want one, or is to close.
     listeners_changed: bool,
+    /// Listeners whose end the machine waits for.
+    unlistening: Vec<ListenerId>,
     lobby: Lobby,
     segments: Segments,
+    stock: Stock,
     /// Events that come of no completion, or beside one.
     immediate: VecDeque<Event>,
     /// Have wishes that are not operations yet.
@@ -66,8 +71,10 @@ impl UringDriver {
             connections: Table::default(),
             listeners: Vec::new(),
             listeners_changed: false,
+            unlistening: Vec::new(),
             lobby: Lobby::default(),
             segments: Segments::default(),
+            stock: Stock::default(),
             immediate: VecDeque::new(),
             dirty: Vec::new(),
             starved: VecDeque::new(),
@@ -133,18 +140,14 @@ impl UringDriver {
 impl Driver for UringDriver {
     fn wait(&mut self, pool: &mut BufferPool, now: Time, until: Time) -> io::Result<()> {
         self.now = now;
-        let expected = self.expects_clients();
         self.resume_listeners();
-        // That the last listener has closed is news, too: the worker may be drained by it.
-        let closed = expected && !self.expects_clients();
         self.top_up(pool);
         self.feed(pool);
         self.settle();
         self.count();
         let until = until.min(self.resume);
         let timeout = (until != Time::NEVER).then(|| Duration::from_nanos(until.since(now)));
-        let news = closed || !self.immediate.is_empty() || self.can_feed(pool);
-        let want = u32::from(!news);
+        let want = u32::from(self.immediate.is_empty() && !self.can_feed(pool));
         self.ring.enter(want, timeout)
     }
 
@@ -175,7 +178,11 @@ impl Driver for UringDriver {
             Op::ReceiveOff { conn } => self.switch_receive(conn, false),
             Op::Shutdown { conn } => self.shutdown(conn),
             Op::Close { conn, how } => self.close(conn, how, pool),
-            Op::Unlisten { listener } => self.unlisten(listener),
+            Op::Unlisten { listener } => {
+                self.unlisten(listener);
+                self.unlistening.push(listener);
+                self.listeners_changed = true;
+            }
         }
     }
 
@@ -185,10 +192,6 @@ impl Driver for UringDriver {
 
     fn unlisten(&mut self, listener: ListenerId) {
         self.remove_listeners(listener);
-    }
-
-    fn expects_clients(&self) -> bool {
-        self.listeners.iter().any(Option::is_some) || !self.immediate.is_empty()
     }
 }
 

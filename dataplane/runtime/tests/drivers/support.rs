@@ -75,6 +75,8 @@ pub(crate) struct Proxy {
     slots: u32,
     generation: u32,
     listeners: Vec<ListenerId>,
+    /// Listeners whose sockets are being closed.
+    unlistening: usize,
     draining: bool,
     tally: Arc<Tally>,
 }
@@ -90,6 +92,7 @@ impl Proxy {
             slots: 0,
             generation: 0,
             listeners: vec![ListenerId(0)],
+            unlistening: 0,
             draining: false,
             tally,
         }
@@ -271,10 +274,15 @@ impl Machine for Proxy {
                 self.free.push(conn.slot);
                 self.tally.open.fetch_sub(1, SeqCst);
             }
+            Event::Unlistened { listener } => {
+                assert_eq!(listener, ListenerId(0));
+                self.unlistening -= 1;
+            }
             Event::Snapshot(_) => {}
             Event::Drain => {
                 drop(self.tally.gate.lock());
                 self.draining = true;
+                self.unlistening += self.listeners.len();
                 let listeners = self.listeners.drain(..);
                 self.ops
                     .extend(listeners.map(|listener| Op::Unlisten { listener }));
@@ -298,7 +306,7 @@ impl Machine for Proxy {
     }
 
     fn is_drained(&self) -> bool {
-        self.draining && self.sides.is_empty()
+        self.draining && self.unlistening == 0 && self.sides.is_empty()
     }
 }
 

@@ -265,10 +265,7 @@ mod tests {
             "io_uring_sq_full_total"
         );
         assert_eq!(listener("penstock_downstream_requests_total"), None);
-        let draining = "penstock_listener_connections_refused_total{reason=\"draining\"}";
-        assert_eq!(
-            listener(draining).unwrap(),
-            "connections_refused_total.draining"
-        );
+        let new = "penstock_listener_connections_refused_total{reason=\"new\"}";
+        assert_eq!(listener(new).unwrap(), "connections_refused_total.new");
     }
 }

@@ -1,9 +1,8 @@
 //! Writes heads anew from the model and frames bodies. No byte of a received head passes by it.
 
-use std::io::Write;
-
 use super::reason;
 use crate::buffer::Buffer;
+use crate::digits::append_number;
 use crate::http::{BodyLength, Fields, HeaderId, Method, RequestHead, ResponseHead};
 
 /// The interim response that lets a client send its body.
@@ -148,8 +147,9 @@ fn put_framing(body: BodyLength, out: &mut Vec<u8>) {
         BodyLength::None | BodyLength::ToClose => {}
         BodyLength::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
         BodyLength::Bytes(length) => {
-            // Writing to a vector cannot fail.
-            let _ = write!(out, "content-length: {length}\r\n");
+            out.extend_from_slice(b"content-length: ");
+            append_number(length, out);
+            out.extend_from_slice(b"\r\n");
         }
     }
 }

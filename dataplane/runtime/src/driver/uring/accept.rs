@@ -121,6 +121,18 @@ impl UringDriver {
         for index in 0..self.listeners.len() {
             self.settle_listener(index);
         }
+        self.answer_unlisten();
+    }
+
+    fn answer_unlisten(&mut self) {
+        let listeners = &self.listeners;
+        let leaves = |id: ListenerId| {
+            let mut open = listeners.iter().flatten();
+            open.any(|entry| entry.socket.listener == id && entry.stage != Stage::Open)
+        };
+        let gone = self.unlistening.extract_if(.., |id| !leaves(*id));
+        self.immediate
+            .extend(gone.map(|listener| Event::Unlistened { listener }));
     }
 
     fn settle_listener(&mut self, index: usize) {

@@ -12,7 +12,7 @@ use penstock_core::event::{ConnId, Event};
 
 use super::caps::Feature;
 use super::connection::{Is, Purpose};
-use super::{UringDriver, block_to_fill, buffer_of, mark_dirty};
+use super::{UringDriver, buffer_of, mark_dirty};
 use crate::driver::{errors, reserve};
 
 impl UringDriver {
@@ -95,12 +95,16 @@ impl UringDriver {
         pool: &mut BufferPool,
     ) -> Option<Event> {
         let buffer = match completion.cargo {
-            Returned::Received(block) => Some(buffer_of(block)),
+            Returned::Received(block) => {
+                let buffer = buffer_of(block);
+                self.stock.took(buffer.len());
+                Some(buffer)
+            }
             _ => None,
         };
         let wanted = self.note_receive(conn, completion.more);
         let Some(buffer) = buffer else {
-            return self.receive_ended(conn, completion.result);
+            return self.receive_ended(conn, completion.result, pool);
         };
         if !wanted {
             pool.give(buffer);
@@ -130,7 +134,12 @@ impl UringDriver {
         !connection.is(Is::CLOSING | Is::FAILED)
     }
 
-    fn receive_ended(&mut self, conn: ConnId, result: Result<u32, i32>) -> Option<Event> {
+    fn receive_ended(
+        &mut self,
+        conn: ConnId,
+        result: Result<u32, i32>,
+        pool: &BufferPool,
+    ) -> Option<Event> {
         let connection = self.connections.find(conn)?;
         if connection.is(Is::CLOSING) {
             return self.finish_close_if_due(conn);
@@ -140,7 +149,7 @@ impl UringDriver {
         }
         match (result, connection.fault) {
             (Err(errno::ENOBUFS), _) => {
-                self.setup.counters().buffers_exhausted.add(1);
+                self.count_dry(pool);
                 return self.starve(conn);
             }
             (Err(errno::EAGAIN | errno::EINTR), _) => return None,
@@ -177,11 +186,11 @@ impl UringDriver {
             return self.finish_close_if_due(conn);
         }
         if completion.result == Err(errno::ECANCELED) {
-            return self.receive_ended(conn, completion.result);
+            return self.receive_ended(conn, completion.result, pool);
         }
         let spare = pool.available() > reserve(pool);
         let Some(mut buffer) = spare.then(|| pool.take()).flatten() else {
-            return self.receive_ended(conn, Err(errno::ENOBUFS));
+            return self.receive_ended(conn, Err(errno::ENOBUFS), pool);
         };
         let connection = self.connections.find(conn)?;
         match socket::recv(connection.fd.as_fd(), buffer.spare_mut()) {
@@ -191,8 +200,16 @@ impl UringDriver {
             }
             ended => {
                 pool.give(buffer);
-                self.receive_ended(conn, ended.map(|_| 0).map_err(|error| number(&error)))
+                let result = ended.map(|_| 0).map_err(|error| number(&error));
+                self.receive_ended(conn, result, pool)
             }
+        }
+    }
+
+    /// A receive found no buffer. That the kernel was given few is no exhaustion.
+    fn count_dry(&mut self, pool: &BufferPool) {
+        if pool.available() <= reserve(pool) {
+            self.setup.counters().buffers_exhausted.add(1);
         }
     }
 
@@ -209,17 +226,6 @@ impl UringDriver {
             self.starved.push_back(conn);
         }
         None
-    }
-
-    /// Fills the kernel's stock from the pool, but leaves the machine its share.
-    pub(super) fn top_up(&mut self, pool: &mut BufferPool) {
-        let target = self.ring.stock_limit().min((pool.limit() / 2).max(1));
-        while self.ring.stocked() < target && pool.available() > reserve(pool) {
-            let Some(buffer) = pool.take() else { return };
-            if let Err(block) = self.ring.stock(block_to_fill(buffer)) {
-                return pool.give(buffer_of(block));
-            }
-        }
     }
 
     /// True if more of the starved could try again: those that were fed may not need their buffers.

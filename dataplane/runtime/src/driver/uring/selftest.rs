@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use fastpath_sys::errno;
 use fastpath_sys::socket::{self, Blocking};
 use fastpath_sys::uring::{
-    Block, Completion, Parcel, Readiness, Returned, Ring, RingOptions, Shots,
+    Block, Completion, Parcel, Push, Readiness, Returned, Ring, RingOptions, Shots,
 };
 
 use super::caps::{Caps, Feature};
@@ -189,7 +189,7 @@ fn send_pattern(ring: &mut Ring, socket: &impl AsFd, parts: usize) -> io::Result
         };
         parcel.push(block).map_err(|_| odd())?;
     }
-    ring.send(socket.as_fd(), parcel, 9);
+    ring.send(socket.as_fd(), parcel, Push::Now, 9);
     let sent = next(ring)?;
     expect(sent.result == Ok(PATTERN as u32) && matches!(sent.cargo, Returned::Sent(_)))
 }

@@ -4,11 +4,11 @@ use std::os::fd::AsFd;
 
 use fastpath_sys::errno;
 use fastpath_sys::socket;
-use fastpath_sys::uring::{Completion, Returned};
+use fastpath_sys::uring::{Completion, Push, Returned};
 use penstock_core::buffer::{Buffer, BufferPool};
 use penstock_core::event::{ConnId, Event, IoFault};
 
-use super::connection::{Is, Purpose};
+use super::connection::{Connection, Is, Purpose};
 use super::{UringDriver, block_to_send, buffer_of, mark_dirty};
 use crate::driver::errors;
 
@@ -49,12 +49,16 @@ impl UringDriver {
             self.segments.lend(&connection.queue, |buffer| {
                 parcel.push(block_to_send(buffer)).map_err(buffer_of)
             });
+            // FIN travels with the last bytes instead of in a packet of its own.
+            let push =
+                match connection.is(Is::FIN_QUEUED) && self.segments.all_lent(&connection.queue) {
+                    true => Push::WithFin,
+                    false => Push::Now,
+                };
             let token = Purpose::Send(conn).token();
-            connection.send = Some(self.ring.send(connection.fd.as_fd(), parcel, token));
-        } else if connection.is(Is::FIN_QUEUED) && !connection.is(Is::FIN_SENT) {
-            connection.set(Is::FIN_SENT);
-            // ENOTCONN means that the connection broke; receiving tells.
-            let _ = socket::shutdown_send(connection.fd.as_fd());
+            connection.send = Some(self.ring.send(connection.fd.as_fd(), parcel, push, token));
+        } else {
+            send_fin(connection);
         }
     }
 
@@ -92,8 +96,9 @@ impl UringDriver {
                             buffer,
                         });
                     });
-                if !connection.queue.is_empty() || connection.is(Is::FIN_QUEUED) {
-                    mark_dirty(connection, conn, &mut self.dirty);
+                match connection.queue.is_empty() {
+                    true => send_fin(connection),
+                    false => mark_dirty(connection, conn, &mut self.dirty),
                 }
                 self.immediate.pop_front()
             }
@@ -116,5 +121,14 @@ impl UringDriver {
         }
         connection.set(Is::FAILED);
         Some(Event::Failed { conn, fault })
+    }
+}
+
+/// Sends FIN if it is due; what was sent with [`Push::WithFin`] leaves with it.
+fn send_fin(connection: &mut Connection) {
+    if connection.is(Is::FIN_QUEUED) && !connection.is(Is::FIN_SENT) {
+        connection.set(Is::FIN_SENT);
+        // ENOTCONN means that the connection broke; receiving tells.
+        let _ = socket::shutdown_send(connection.fd.as_fd());
     }
 }

@@ -1,0 +1,74 @@
+//! Numbers and addresses as text, on the path of every request: what `core::fmt` writes, without
+//! its generality, which costs ten times as much.
+
+use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
+
+/// Appends a decimal number.
+pub(crate) fn append_number(mut value: u64, out: &mut Vec<u8>) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (value % 10) as u8;
+        value /= 10;
+        if value == 0 {
+            return out.extend_from_slice(&digits[at..]);
+        }
+    }
+}
+
+/// Appends an address.
+pub(crate) fn append_ip(ip: IpAddr, out: &mut Vec<u8>) {
+    let IpAddr::V4(ip) = ip else {
+        // RFC 5952 is the library's business. Writing to a vector cannot fail.
+        let _ = write!(out, "{ip}");
+        return;
+    };
+    for (index, octet) in ip.octets().into_iter().enumerate() {
+        if index > 0 {
+            out.push(b'.');
+        }
+        append_number(octet.into(), out);
+    }
+}
+
+/// Appends address and port.
+pub(crate) fn append_address(address: SocketAddr, out: &mut Vec<u8>) {
+    if address.is_ipv6() {
+        // Brackets, and a scope if there is one. Writing to a vector cannot fail.
+        let _ = write!(out, "{address}");
+        return;
+    }
+    append_ip(address.ip(), out);
+    out.push(b':');
+    append_number(address.port().into(), out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_addresses_are_those_of_fmt() {
+        for number in [0, 9, 10, 255, 65_535, u64::MAX - 1, u64::MAX] {
+            let mut out = Vec::new();
+            append_number(number, &mut out);
+            assert_eq!(out, number.to_string().as_bytes());
+        }
+        for text in [
+            "0.0.0.0:0",
+            "192.0.2.7:80",
+            "255.255.255.255:65535",
+            "[::1]:8",
+            "[2001:db8::1]:80",
+        ] {
+            let address: SocketAddr = text.parse().unwrap();
+            let (mut whole, mut ip) = (Vec::new(), Vec::new());
+            append_address(address, &mut whole);
+            append_ip(address.ip(), &mut ip);
+            assert_eq!(whole, text.as_bytes());
+            assert_eq!(ip, address.ip().to_string().as_bytes());
+        }
+    }
+}
