@@ -108,18 +108,58 @@ impl FromStr for Preference {
 pub enum Choice {
     /// io_uring, with what is used of it.
     Uring(Caps),
-    /// epoll, and why.
+    /// epoll.
     Epoll {
-        /// For the start-up log.
-        reason: String,
+        /// Why not io_uring; `None` if epoll was asked for.
+        fallback: Option<String>,
     },
+}
+
+impl Choice {
+    /// `uring` or `epoll`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Choice::Uring(_) => "uring",
+            Choice::Epoll { .. } => "epoll",
+        }
+    }
+
+    /// Optional features of the kernel that are used.
+    pub fn features(&self) -> Vec<&'static str> {
+        match self {
+            Choice::Uring(caps) => caps.used(),
+            Choice::Epoll { .. } => Vec::new(),
+        }
+    }
+
+    /// Optional features that are not, and whether the kernel or a switch is the cause.
+    pub fn lacks(&self) -> Option<String> {
+        match self {
+            Choice::Uring(caps) => caps.lacks(),
+            Choice::Epoll { .. } => None,
+        }
+    }
+
+    /// Why it is not the preferred driver.
+    pub fn fallback(&self) -> Option<&str> {
+        match self {
+            Choice::Uring(_) => None,
+            Choice::Epoll { fallback } => fallback.as_deref(),
+        }
+    }
 }
 
 impl fmt::Display for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Choice::Uring(caps) => write!(f, "uring ({caps})"),
-            Choice::Epoll { reason } => write!(f, "epoll ({reason})"),
+            Choice::Epoll { fallback } => {
+                write!(
+                    f,
+                    "epoll ({})",
+                    fallback.as_deref().unwrap_or("as asked for")
+                )
+            }
         }
     }
 }
@@ -127,12 +167,13 @@ impl fmt::Display for Choice {
 /// Decides for all workers; an error says why the driver that was asked for does not work here.
 pub fn choose(preference: Preference, options: &UringOptions) -> Result<Choice, String> {
     if preference == Preference::Epoll {
-        let reason = "as asked for".to_owned();
-        return Ok(Choice::Epoll { reason });
+        return Ok(Choice::Epoll { fallback: None });
     }
     match (Caps::probe(options), preference) {
         (Ok(caps), _) => Ok(Choice::Uring(caps)),
-        (Err(reason), Preference::Auto) => Ok(Choice::Epoll { reason }),
+        (Err(reason), Preference::Auto) => Ok(Choice::Epoll {
+            fallback: Some(reason),
+        }),
         (Err(why), _) => Err(format!("{why}; the drivers auto and epoll do without")),
     }
 }

@@ -296,7 +296,7 @@ fn wait_for(load: &Running, answered: u64) {
     wait_until(|| load.answered() >= answered);
 }
 
-fn wait_until(mut holds: impl FnMut() -> bool) {
+pub(crate) fn wait_until(mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {
         assert!(

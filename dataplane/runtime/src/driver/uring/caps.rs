@@ -162,6 +162,23 @@ impl Caps {
         (self.options.off | self.missing) & feature.bit() == 0
     }
 
+    /// The features that are used.
+    pub fn used(&self) -> Vec<&'static str> {
+        names(!(self.options.off | self.missing))
+    }
+
+    /// The features that are not: `off: multishot-recv; missing: no-sqarray`. `None` if all are
+    /// used.
+    pub fn lacks(&self) -> Option<String> {
+        let missing = self.missing & !self.options.off;
+        let lists = [("off", self.options.off), ("missing", missing)].into_iter();
+        let lists = lists.filter(|(_, bits)| *bits != 0);
+        let lists: Vec<String> = lists
+            .map(|(word, bits)| format!("{word}: {}", names(bits).join(" ")))
+            .collect();
+        (!lists.is_empty()).then(|| lists.join("; "))
+    }
+
     /// How rings are to be made.
     pub fn ring_options(&self) -> RingOptions {
         let mut off = self.options.clone();
@@ -190,27 +207,22 @@ impl Caps {
 /// `multishot-accept buffer-ring; off: multishot-recv; missing: no-sqarray`.
 impl fmt::Display for Caps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |bits: u8| {
-            let named = Feature::ALL
-                .into_iter()
-                .filter(move |feature| bits & feature.bit() != 0);
-            named.map(Feature::name).collect::<Vec<_>>()
-        };
-        let used = list(!(self.options.off | self.missing));
-        f.write_str(if used.is_empty() {
-            "no optional features"
-        } else {
-            ""
-        })?;
-        f.write_str(&used.join(" "))?;
-        let missing = self.missing & !self.options.off;
-        for (word, bits) in [("off", self.options.off), ("missing", missing)] {
-            if bits != 0 {
-                write!(f, "; {word}: {}", list(bits).join(" "))?;
-            }
+        match &*self.used() {
+            [] => f.write_str("no optional features")?,
+            used => f.write_str(&used.join(" "))?,
         }
-        Ok(())
+        match self.lacks() {
+            Some(lacks) => write!(f, "; {lacks}"),
+            None => Ok(()),
+        }
     }
+}
+
+fn names(bits: u8) -> Vec<&'static str> {
+    let named = Feature::ALL
+        .into_iter()
+        .filter(|feature| bits & feature.bit() != 0);
+    named.map(Feature::name).collect()
 }
 
 fn disabled_setting() -> Option<String> {
