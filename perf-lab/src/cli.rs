@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use perf_lab::compare::{Kind, Layout, Plan, Subject};
-pub(crate) use traffic::{LoadOptions, OriginOptions, RelayOptions};
+pub(crate) use traffic::{Drive, LoadOptions, OriginOptions, RelayOptions};
 
 /// Load generator, origin and measurements for gateways
 #[derive(Debug, Parser)]

@@ -13,7 +13,7 @@ use crate::load::client::Client;
 use crate::load::{Load, Running};
 use crate::net;
 use crate::origin::{Behaviour, Counters, Server, Shared};
-use crate::poll::{self, Edge, Interest, Poller};
+use crate::poll::{self, Edge, Poller};
 
 /// Token of the bell.
 const TOKEN_BELL: u64 = u64::MAX - 1;
@@ -46,7 +46,7 @@ impl Fused {
         net::prepare(&listener)?;
         let (address, shared) = (listener.local_addr()?, Shared::new(label, behaviour));
         let (poller, bell) = (Arc::new(Poller::new()?), Arc::new(poll::stop_signal()?));
-        poller.add(&*bell, TOKEN_BELL, Interest::READ)?;
+        poller.add(&*bell, TOKEN_BELL)?;
         let server = Server::new(listener, shared.clone(), poller.clone(), TOKEN_ORIGIN)?;
         let (tasks, inbox) = mpsc::channel();
         let mut seat = Seat {

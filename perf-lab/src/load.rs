@@ -275,6 +275,7 @@ impl Running {
         for (schedule, tally) in observed.schedules.iter_mut().zip(&self.tallies) {
             if let (Some(schedule), Some(began)) = (schedule, observe::lock(tally).began) {
                 let now = now.saturating_duration_since(began);
+                let now = self.shared.load.duration.map_or(now, |end| end.min(now));
                 seen.offered += schedule.pass(now.as_nanos() as u64);
             }
         }

@@ -11,10 +11,12 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use cli::{Cli, Command};
+use cli::{Cli, Command, Drive};
+use penstock_runtime::Preference;
 use perf_lab::fused::Fused;
 use perf_lab::load::Running;
 use perf_lab::origin::Origin;
+use perf_lab::relay::Driven;
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
@@ -77,10 +79,26 @@ fn cpu(options: &cli::CpuOptions) -> io::Result<ExitCode> {
 }
 
 fn relay(options: &cli::RelayOptions) -> io::Result<ExitCode> {
-    let listener = std::net::TcpListener::bind(options.listen)?;
-    println!("relay on {} to {}", listener.local_addr()?, options.to);
-    perf_lab::relay::run(listener, options.to)?;
-    Ok(ExitCode::SUCCESS)
+    let driver = match options.driver {
+        Drive::Plain => {
+            let listener = std::net::TcpListener::bind(options.listen)?;
+            println!("relay on {} to {}", listener.local_addr()?, options.to);
+            perf_lab::relay::run(listener, options.to)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Drive::Epoll => Preference::Epoll,
+        Drive::Uring => Preference::Uring,
+    };
+    let relay = Driven::start(driver, options.listen, options.to)?;
+    println!(
+        "relay on {} to {}: {}",
+        relay.address(),
+        options.to,
+        relay.driver()
+    );
+    loop {
+        std::thread::park();
+    }
 }
 
 fn compare(options: &cli::CompareOptions) -> io::Result<ExitCode> {

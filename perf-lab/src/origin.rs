@@ -31,7 +31,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::net;
-use crate::poll::{Interest, Poller, raise, stop_signal};
+use crate::poll::{Poller, raise, stop_signal};
 
 pub(crate) use server::Server;
 
@@ -108,7 +108,7 @@ impl Origin {
         };
         for _ in 0..threads {
             let poller = Arc::new(Poller::new()?);
-            poller.add(&*origin.stop, TOKEN_STOP, Interest::READ)?;
+            poller.add(&*origin.stop, TOKEN_STOP)?;
             let (listener, shared) = (listener.try_clone()?, origin.shared.clone());
             let mut server = Server::new(listener, shared, poller.clone(), 0)?;
             let thread = std::thread::Builder::new().name(format!("origin-{label}"));

@@ -1,8 +1,7 @@
 //! Readiness of many sockets: epoll with numbers for tokens, and waits that end on time.
 //!
 //! Sockets are registered once, for edges, and never changed: whoever gets an edge goes on until
-//! the kernel says that it would block, or until a read comes back short. The plain relay, which
-//! moves a block per turn, uses levels instead.
+//! the kernel says that it would block, or until a read comes back short.
 //!
 //! epoll rounds timeouts to milliseconds; an open loop needs them a thousand times finer. So a wait
 //! for a time ends by a timerfd, and the thread asks the kernel for a timer slack of 1 ns instead
@@ -20,27 +19,6 @@ use rustix::thread::set_current_timer_slack;
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
 };
-
-/// What a socket is waited for. A hang-up is always reported, as readable.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Interest {
-    pub(crate) read: bool,
-    pub(crate) write: bool,
-}
-
-impl Interest {
-    pub(crate) const READ: Self = Self {
-        read: true,
-        write: false,
-    };
-
-    fn flags(self) -> EventFlags {
-        let mut flags = EventFlags::empty();
-        flags.set(EventFlags::IN, self.read);
-        flags.set(EventFlags::OUT, self.write);
-        flags
-    }
-}
 
 /// Something happened on a socket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -124,13 +102,13 @@ impl Poller {
         )?)
     }
 
-    /// Adds a socket for levels.
-    pub(crate) fn add(&self, source: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
+    /// Adds what is reported as long as it can be read.
+    pub(crate) fn add(&self, source: impl AsFd, token: u64) -> io::Result<()> {
         let data = EventData::new_u64(token);
-        Ok(epoll::add(&self.epoll, source, data, interest.flags())?)
+        Ok(epoll::add(&self.epoll, source, data, EventFlags::IN)?)
     }
 
-    /// Adds a socket that several sets wait for, for levels: only one of them is woken.
+    /// The same for what several sets wait for: only one of them is woken.
     pub(crate) fn add_shared(&self, source: impl AsFd, token: u64) -> io::Result<()> {
         let flags = EventFlags::IN | EventFlags::EXCLUSIVE;
         Ok(epoll::add(
@@ -139,11 +117,6 @@ impl Poller {
             EventData::new_u64(token),
             flags,
         )?)
-    }
-
-    pub(crate) fn change(&self, source: impl AsFd, token: u64, to: Interest) -> io::Result<()> {
-        let data = EventData::new_u64(token);
-        Ok(epoll::modify(&self.epoll, source, data, to.flags())?)
     }
 
     /// Waits until `due` and appends what happened.

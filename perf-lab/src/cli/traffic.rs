@@ -235,4 +235,18 @@ pub(crate) struct RelayOptions {
     /// Address to connect to
     #[arg(long)]
     pub(crate) to: SocketAddr,
+    /// A bare epoll loop, or the gateway's own worker on one of its drivers
+    #[arg(long, value_enum, default_value_t = Drive::Plain)]
+    pub(crate) driver: Drive,
+}
+
+/// What moves the bytes of a relay.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Drive {
+    /// Read and write, epoll
+    Plain,
+    /// The gateway's worker on epoll
+    Epoll,
+    /// The gateway's worker on io_uring
+    Uring,
 }

@@ -177,7 +177,11 @@ impl Connection {
         while left > 0 && self.current.is_some() && !self.exchange.is_sent(shared) {
             let mut slices = [io::IoSlice::new(&[]); net::SLICES];
             let count = self.exchange.slices(shared, left, &mut slices);
-            match self.stream.write_vectored(&slices[..count]) {
+            let written = match &slices[..count] {
+                [slice] => self.stream.write(slice),
+                slices => self.stream.write_vectored(slices),
+            };
+            match written {
                 Ok(written) => {
                     if !std::mem::replace(&mut self.connected, true) {
                         tally.seen.report.connects += 1;
