@@ -12,6 +12,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use perf_lab::compare::{Kind, Layout, Plan, Subject};
 pub(crate) use traffic::{Drive, LoadOptions, OriginOptions, RelayOptions};
 
+use crate::reading::FolderOptions;
+
 /// Load generator, origin and measurements for gateways
 #[derive(Debug, Parser)]
 #[command(version)]
@@ -30,6 +32,10 @@ pub(crate) enum Command {
     Cpu(CpuOptions),
     /// Relay TCP without looking at it: the floor of every proxy
     Relay(RelayOptions),
+    /// Write pages and files of a campaign anew from its record
+    Report(FolderOptions),
+    /// Check the files of a campaign against the rules of their forms
+    Check(FolderOptions),
     /// Print CPU time per request of penstock, nginx and the relay, measured side by side
     Compare(CompareOptions),
 }

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod cli;
+mod reading;
 
 use std::io;
 use std::process::ExitCode;
@@ -24,6 +25,8 @@ fn main() -> ExitCode {
         Command::Load(options) => load(&options),
         Command::Cpu(options) => cpu(&options),
         Command::Relay(options) => relay(&options),
+        Command::Report(options) => reading::report(&options),
+        Command::Check(options) => reading::check(&options),
         Command::Compare(options) => compare(&options),
     };
     done.unwrap_or_else(|error| {

@@ -13,6 +13,7 @@
 //! <campaign>/<run>/report.html           the page of the run
 //! ```
 
+pub mod check;
 mod entry;
 mod files;
 mod fortio;
@@ -22,7 +23,7 @@ mod onepage;
 mod page;
 mod raw;
 mod smp;
-mod store;
+pub(crate) mod store;
 pub mod summary;
 
 use std::fs;

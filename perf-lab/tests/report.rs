@@ -1,34 +1,19 @@
 //! The files of a campaign, read back and compared.
 
+#[path = "report/folder.rs"]
+mod folder;
 #[path = "report/made_up.rs"]
 mod made_up;
 
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::{env, fs, process};
 
-use perf_lab::report;
-
-/// A folder of the test that goes when the test goes.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let name = format!("perf-lab-{name}-{}", process::id());
-        Self(env::temp_dir().join(name))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+use folder::Folder;
 
 #[test]
 fn every_run_has_its_folder_void_ones_too() {
     let campaign = made_up::small();
-    let folder = Folder::new("folders");
-    report::write(&campaign, &folder.0).expect("there is room");
+    let folder = Folder::with("folders", &campaign);
     assert!(folder.0.join("report.html").exists());
     for run in &campaign.runs {
         let files = files(&folder.0.join(&run.id));

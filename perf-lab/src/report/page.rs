@@ -106,7 +106,11 @@ fn glance(campaign: &Campaign, summary: &Summary) -> String {
             anchor(cell),
             escape(link)
         )];
-        row.extend(summary.cell(cell).map(|row| glance_cell(campaign, row)));
+        row.extend(
+            summary
+                .cell(cell)
+                .map(|row| glance_cell(campaign, summary, row)),
+        );
         row
     });
     let rows: Vec<_> = rows.collect();
@@ -120,7 +124,7 @@ fn glance(campaign: &Campaign, summary: &Summary) -> String {
     )
 }
 
-fn glance_cell(campaign: &Campaign, row: &Row) -> String {
+fn glance_cell(campaign: &Campaign, summary: &Summary, row: &Row) -> String {
     let subject = &campaign.subjects[row.subject];
     let Some(ratio) = row.ratio.filter(|_| is_compared(subject)) else {
         return words::NONE.to_owned();
@@ -129,7 +133,7 @@ fn glance_cell(campaign: &Campaign, row: &Row) -> String {
     if subject.name == campaign.baseline {
         return text;
     }
-    mark(ratio.verdict(), &text)
+    mark(summary.verdict(&ratio), &text)
 }
 
 /// A ratio with the mark of what it says.

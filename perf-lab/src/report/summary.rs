@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 
 use super::histogram;
 use crate::record::{Campaign, Latency, Run, Subject};
-use crate::statistics::{Estimate, median};
+use crate::statistics::{Estimate, Verdict, median};
 
 /// The figures of a campaign, in the order of its cells and subjects.
 #[derive(Clone, Debug)]
@@ -68,6 +68,16 @@ impl Summary {
         Self {
             rows,
             noise: noise(campaign),
+        }
+    }
+
+    /// What a ratio says here: a difference that equal things show as well is none.
+    #[must_use]
+    pub fn verdict(&self, ratio: &Estimate) -> Verdict {
+        let within = (ratio.median - 1.0).abs() <= self.noise.spread;
+        match ratio.verdict() {
+            Verdict::Less | Verdict::More if within => Verdict::NoDifference,
+            verdict => verdict,
         }
     }
 
@@ -193,12 +203,13 @@ fn connects_per_request(run: &Run) -> Option<f64> {
 fn noise(campaign: &Campaign) -> Noise {
     if let Some((first, second)) = equal_subjects(campaign) {
         let cells = 0..campaign.cells.len();
-        let ratios: Vec<f64> = cells
-            .flat_map(|cell| ratios(campaign, cell, second, first))
-            .collect();
+        let ratios = cells.map(|cell| ratios(campaign, cell, second, first));
+        let estimates = ratios.filter_map(|ratios| Estimate::of(&ratios));
         let names = [first, second].map(|at| campaign.subjects[at].name.as_str());
         return Noise {
-            spread: greatest(ratios.iter().map(|ratio| (ratio - 1.0).abs())),
+            spread: estimates
+                .map(|estimate| reach(&estimate))
+                .fold(0.0, f64::max),
             seen: format!("A/A: {} against {}", names[1], names[0]),
         };
     }
@@ -208,8 +219,12 @@ fn noise(campaign: &Campaign) -> Noise {
     }
 }
 
-fn greatest(values: impl Iterator<Item = f64>) -> f64 {
-    values.fold(0.0, f64::max)
+/// How far from 1 the ratio of equal things may lie.
+fn reach(estimate: &Estimate) -> f64 {
+    let (low, high) = estimate
+        .interval
+        .unwrap_or((estimate.median, estimate.median));
+    (low - 1.0).abs().max((high - 1.0).abs())
 }
 
 /// Two subjects that differ in nothing but their names.

@@ -13,7 +13,7 @@ use perf_lab::record::{
 const BEGIN: u64 = 1_793_534_400_000_000_000;
 const SECOND: u64 = 1_000_000_000;
 
-/// One closed and one open cell, penstock and nginx, two rounds; one run of nginx is void.
+/// One closed and one open cell, penstock and nginx, one round; one run of nginx is void.
 pub(crate) fn small() -> Campaign {
     let mut campaign = of(
         vec![cell("keep-alive-1k", 0), cell("keep-alive-1k-half", 20_000)],
@@ -21,7 +21,7 @@ pub(crate) fn small() -> Campaign {
             subject("penstock-uring", "penstock"),
             subject("nginx", "nginx"),
         ],
-        2,
+        1,
     );
     let run = &mut campaign.runs[1];
     run.load.failures = vec![("status".to_owned(), 3), ("timeout".to_owned(), 2)];

@@ -29,7 +29,7 @@ pub(super) fn section(campaign: &Campaign, summary: &Summary, at: usize) -> Stri
     if rows.is_empty() {
         return text + "<p>No run of it has ended.</p>\n</section>\n";
     }
-    text += &figures(campaign, &rows);
+    text += &figures(campaign, summary, &rows);
     text += &ratios(campaign, &rows);
     text += "<div class=\"charts\">\n";
     text += &percentiles(campaign, at, &rows);
@@ -40,7 +40,7 @@ pub(super) fn section(campaign: &Campaign, summary: &Summary, at: usize) -> Stri
     text + "</section>\n"
 }
 
-fn figures(campaign: &Campaign, rows: &[&Row]) -> String {
+fn figures(campaign: &Campaign, summary: &Summary, rows: &[&Row]) -> String {
     let ratio = format!(
         "× {}<small>95 % interval</small>",
         escape(&campaign.baseline)
@@ -59,11 +59,14 @@ fn figures(campaign: &Campaign, rows: &[&Row]) -> String {
         "Steal<small>% at most</small>",
         "Runs<small>valid/all</small>",
     ];
-    let rows: Vec<_> = rows.iter().map(|row| figures_row(campaign, row)).collect();
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|row| figures_row(campaign, summary, row))
+        .collect();
     table("Results", &heads.map(str::to_owned), &rows)
 }
 
-fn figures_row(campaign: &Campaign, row: &Row) -> Vec<String> {
+fn figures_row(campaign: &Campaign, summary: &Summary, row: &Row) -> Vec<String> {
     let subject = &campaign.subjects[row.subject];
     let none = || words::NONE.to_owned();
     let figure = |value: Option<f64>| value.map_or_else(none, words::figure);
@@ -85,7 +88,7 @@ fn figures_row(campaign: &Campaign, row: &Row) -> Vec<String> {
     vec![
         name,
         figure(row.cpu.map(|cpu| cpu.median)),
-        ratio(campaign, row),
+        ratio(campaign, summary, row),
         throughput.unwrap_or_else(none),
         percentile(50.0),
         percentile(99.0),
@@ -98,13 +101,13 @@ fn figures_row(campaign: &Campaign, row: &Row) -> Vec<String> {
     ]
 }
 
-fn ratio(campaign: &Campaign, row: &Row) -> String {
+fn ratio(campaign: &Campaign, summary: &Summary, row: &Row) -> String {
     let subject = &campaign.subjects[row.subject];
     match row.ratio {
         Some(_) if subject.name == campaign.baseline => "1".to_owned(),
         Some(ratio) if is_compared(subject) => format!(
             "<b>{}</b><small>{}</small>",
-            mark(ratio.verdict(), &words::ratio(ratio.median)),
+            mark(summary.verdict(&ratio), &words::ratio(ratio.median)),
             escape(&words::interval(&ratio))
         ),
         _ => words::NONE.to_owned(),

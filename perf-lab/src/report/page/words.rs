@@ -197,6 +197,7 @@ pub(crate) fn sentence(campaign: &Campaign, summary: &Summary, cell: usize) -> O
     let to = foreign.or(floor)?;
     let compared = Compared {
         campaign,
+        summary,
         cell,
         own: own.subject,
         to: to.subject,
@@ -212,6 +213,7 @@ pub(crate) fn sentence(campaign: &Campaign, summary: &Summary, cell: usize) -> O
 
 struct Compared<'a> {
     campaign: &'a Campaign,
+    summary: &'a Summary,
     cell: usize,
     own: usize,
     to: usize,
@@ -231,7 +233,7 @@ impl Compared<'_> {
         };
         let (own, to, name) = (&own.name, versioned(to), &cell.name);
         let (median, interval) = (ratio(estimate.median), interval(&estimate));
-        Some(match estimate.verdict() {
+        Some(match self.summary.verdict(&estimate) {
             Verdict::NoDifference => format!(
                 "{place}, {own} and {to} did not differ in CPU per request for {name}{load} \
                  (ratio {median}, 95\u{a0}% interval {interval})"

@@ -18,6 +18,48 @@ const FACTS: [&str; 6] = [
     "seed",
 ];
 
+/// Every label that a run may have; two runs of one campaign differ in nothing else.
+pub(crate) const DOCUMENTED: [&str; 38] = [
+    "body_bytes",
+    "bytes_per_second",
+    "bytes_total",
+    "cpu_model",
+    "cpu_us_per_request",
+    "cpus_load",
+    "cpus_origin",
+    "cpus_proxy",
+    "ctx_switches_per_request",
+    "dirty",
+    "errors_by_kind",
+    "errors_total",
+    "git_rev",
+    "io_backend",
+    "kernel",
+    "latency_kind",
+    "latency_unit",
+    "load_generator_host",
+    "load_generator_version",
+    "nic",
+    "note",
+    "numa_nodes",
+    "offered_rps",
+    "p75_ms",
+    "p9999_ms",
+    "p999_ms",
+    "protocol_downstream",
+    "protocol_upstream",
+    "round",
+    "rounds",
+    "rps",
+    "seed",
+    "service_p50_ms",
+    "service_p999_ms",
+    "service_p99_ms",
+    "tls",
+    "valid",
+    "workers",
+];
+
 /// All labels of one run.
 pub(crate) fn of(entry: &Entry<'_>) -> Labels {
     let mut labels = of_place(entry);
