@@ -7,6 +7,12 @@
 //! the [`Completion`] that filled it. A ring that is dropped cancels everything first, and leaks
 //! what the kernel does not give back.
 //!
+//! Descriptors are not owned: an operation borrows one for the call alone, and the kernel looks
+//! the number up when the entry is submitted, at the next [`Ring::enter`] or when the queue is
+//! full. Who closes it in between, other than by [`Ring::close`], which waits its turn in the same
+//! queue, lets the operation fail or, worse, meet whatever has the number by then. No memory is at
+//! stake.
+//!
 //! It does not know connections: callers give each operation a token of their own.
 
 mod block;
@@ -79,6 +85,11 @@ pub enum Readiness {
 /// True if the bits that a poll yields say that the socket has an error to take.
 pub fn is_error(bits: u32) -> bool {
     bits & libc::POLLERR as u32 != 0
+}
+
+/// True if they say that nothing more will happen on it: an error, or an end in both directions.
+pub fn is_hang_up(bits: u32) -> bool {
+    bits & (libc::POLLERR | libc::POLLHUP) as u32 != 0
 }
 
 /// What became of an operation.
@@ -431,7 +442,13 @@ impl Ring {
         self.push(opcode::AsyncCancel2::new(any).build().user_data(UNHEEDED));
         for _ in 0..FAREWELLS {
             while self.poll_completion().is_some() {}
-            if self.flights.is_empty() || self.enter(1, Some(FAREWELL)).is_err() {
+            // Descriptors to close wait in the queue as well: it must be empty, too.
+            let submitted = self.backlog.is_empty() && self.io.submission().is_empty();
+            if submitted && self.flights.is_empty() {
+                return;
+            }
+            let want = u32::from(!self.flights.is_empty());
+            if self.enter(want, Some(FAREWELL)).is_err() {
                 return;
             }
         }

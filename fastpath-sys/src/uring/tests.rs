@@ -187,6 +187,42 @@ fn a_ring_dropped_in_mid_flight_lets_go_of_everything() {
 }
 
 #[test]
+fn a_ring_dropped_with_nothing_in_flight_closes_what_it_was_told_to() {
+    let Some(mut ring) = ring(0) else { return };
+    let (mut client, server) = pair();
+    ring.close(server.into());
+    drop(ring);
+    client.set_read_timeout(PATIENCE).unwrap();
+    assert_eq!(client.read_to_end(&mut Vec::new()).unwrap(), 0);
+}
+
+#[test]
+fn an_overflow_ends_watches_that_saw_no_hang_up() {
+    let options = RingOptions {
+        submissions: 4,
+        completions: 8,
+        buffers: 0,
+        ..RingOptions::default()
+    };
+    let Ok(mut ring) = Ring::new(&options) else {
+        return;
+    };
+    let pairs: Vec<_> = (0..32).map(|_| pair()).collect();
+    for (_, server) in &pairs {
+        ring.poll(server.as_fd(), Readiness::HangUp, Shots::Multi, 3);
+    }
+    ring.enter(0, None).unwrap();
+    for (client, _) in &pairs {
+        client.shutdown(std::net::Shutdown::Write).unwrap();
+    }
+    let fins: Vec<_> = pairs.iter().map(|_| next(&mut ring)).collect();
+    let (on, over): (Vec<_>, Vec<_>) = fins.iter().partition(|fin| fin.more);
+    assert!(!on.is_empty() && !over.is_empty(), "{fins:?}");
+    let quiet = |fin: &Completion| fin.result.is_ok_and(|bits| !is_hang_up(bits));
+    assert!(fins.iter().all(quiet), "{fins:?}");
+}
+
+#[test]
 fn a_watch_for_hang_ups_sees_the_reset_behind_a_fin() {
     let Some(mut ring) = ring(0) else { return };
     let (mut client, server) = pair();
