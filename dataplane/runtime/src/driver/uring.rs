@@ -237,7 +237,11 @@ impl UringDriver {
         let connection = self.connections.find(conn)?;
         if !completion.more {
             connection.other = None;
-            connection.set(Is::WATCHED);
+            // Without a hang-up it was an overflow of the completion queue that ended the watch.
+            match completion.result.is_ok_and(|bits| !uring::is_hang_up(bits)) {
+                true => mark_dirty(connection, conn, &mut self.dirty),
+                false => connection.set(Is::WATCHED),
+            }
         }
         if connection.is(Is::CLOSING) {
             return self.finish_close(conn);
