@@ -22,6 +22,7 @@ pub mod uring;
 #[cfg(feature = "test-support")]
 pub use fastpath_sys::confine;
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::str::FromStr;
@@ -31,8 +32,8 @@ use std::time::Duration;
 use fastpath_sys::wake::Wake;
 use penstock_core::buffer::BufferPool;
 use penstock_core::config::ListenerId;
-use penstock_core::event::{Event, Op, Time};
-use penstock_core::limits::BUFFERS_RESERVED;
+use penstock_core::event::{ConnId, Event, Op, Time};
+use penstock_core::limits::{BUFFERS_RESERVED, CONNECTIONS_PER_WORKER};
 use penstock_core::stats::{PerWorker, WorkerCounters, WorkerIndex, WorkerStats};
 
 use self::uring::caps::{Caps, UringOptions};
@@ -187,8 +188,38 @@ const FAREWELL: Duration = Duration::from_millis(250);
 /// Tries to empty a backlog; more than any holds.
 const BACKLOG_MOST: u32 = 1 << 16;
 
+/// Length of a line of the starved from which those that no longer wait leave it: twice as many as
+/// can wait, so that looking through it costs little per connection.
+const STARVED_MOST: usize = 2 * CONNECTIONS_PER_WORKER;
+
+/// Adds a connection to the line of those that could receive but for want of buffers.
+fn queue_starved(line: &mut VecDeque<ConnId>, conn: ConnId, mut waits: impl FnMut(ConnId) -> bool) {
+    if line.len() >= STARVED_MOST {
+        line.retain(|conn| waits(*conn));
+    }
+    line.push_back(conn);
+}
+
 /// Buffers that drivers leave in the pool for what the machine writes itself (heads, local
 /// replies).
 fn reserve(pool: &BufferPool) -> usize {
     (BUFFERS_RESERVED / 2).min(pool.limit() / 4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_of_the_starved_is_bounded() {
+        let mut line = VecDeque::new();
+        for generation in 0..3 * STARVED_MOST as u32 {
+            let conn = ConnId {
+                slot: 0,
+                generation,
+            };
+            queue_starved(&mut line, conn, |_| false);
+            assert!(line.len() <= STARVED_MOST);
+        }
+    }
 }

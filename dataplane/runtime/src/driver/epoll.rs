@@ -24,7 +24,7 @@ use super::errors::{self, Backlog};
 use super::lobby::Lobby;
 use super::segments::Segments;
 use super::table::Table;
-use super::{BACKLOG_MOST, Driver, FAREWELL, Setup, reserve};
+use super::{BACKLOG_MOST, Driver, FAREWELL, Setup, queue_starved, reserve};
 use crate::listen::ListenSocket;
 
 /// Edges taken per wait.
@@ -423,7 +423,11 @@ impl EpollDriver {
             return Some(Event::Failed { conn, fault });
         }
         connection.set(Is::STARVED);
-        self.starved.push_back(conn);
+        let connections = &mut self.connections;
+        queue_starved(&mut self.starved, conn, |conn| {
+            let connection = connections.find(conn);
+            connection.is_some_and(|connection| connection.is(Is::STARVED))
+        });
         None
     }
 

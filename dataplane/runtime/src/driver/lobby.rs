@@ -1,5 +1,6 @@
 //! Connections that were accepted and are not yet adopted or refused.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -9,9 +10,11 @@ use penstock_core::event::{Event, Incoming};
 
 use crate::listen::ListenSocket;
 
-/// The waiting ones. The machine answers at once, so that there is rarely more than one.
+/// The waiting ones, in the order in which they are offered. The machine answers each at once, so
+/// that there is rarely more than one but when a backlog is emptied, and it is the first that is
+/// asked for.
 #[derive(Default)]
-pub(super) struct Lobby(Vec<OwnedFd>);
+pub(super) struct Lobby(VecDeque<OwnedFd>);
 
 impl Lobby {
     /// Takes one connection from a socket's backlog; the listening socket must be non-blocking.
@@ -33,7 +36,7 @@ impl Lobby {
             false => listener.address,
         };
         let incoming = Incoming(fd.as_raw_fd() as u32);
-        self.0.push(fd);
+        self.0.push_back(fd);
         Ok(Event::Accepted {
             listener: listener.listener,
             incoming,
@@ -45,11 +48,11 @@ impl Lobby {
     /// The connection that the machine has decided on.
     pub(super) fn take(&mut self, incoming: Incoming) -> Option<OwnedFd> {
         let here = |fd: &OwnedFd| fd.as_raw_fd() as u32 == incoming.0;
-        let position = self.0.iter().rposition(here);
+        let position = self.0.iter().position(here);
         debug_assert!(
             position.is_some(),
             "an answer to a connection that was not offered"
         );
-        Some(self.0.swap_remove(position?))
+        self.0.remove(position?)
     }
 }

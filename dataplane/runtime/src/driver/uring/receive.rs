@@ -13,7 +13,7 @@ use penstock_core::event::{ConnId, Event};
 use super::caps::Feature;
 use super::connection::{Is, Purpose};
 use super::{UringDriver, buffer_of, mark_dirty};
-use crate::driver::{errors, reserve};
+use crate::driver::{errors, queue_starved, reserve};
 
 impl UringDriver {
     pub(super) fn switch_receive(&mut self, conn: ConnId, on: bool) {
@@ -223,7 +223,11 @@ impl UringDriver {
         }
         if !connection.is(Is::STARVED) {
             connection.set(Is::STARVED);
-            self.starved.push_back(conn);
+            let connections = &mut self.connections;
+            queue_starved(&mut self.starved, conn, |conn| {
+                let connection = connections.find(conn);
+                connection.is_some_and(|connection| connection.is(Is::STARVED))
+            });
         }
         None
     }
