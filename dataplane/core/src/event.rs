@@ -11,9 +11,11 @@
 //!   handed to the kernel. The driver may write several segments with one call.
 //! - `ReceiveOff` is a request: bytes already taken from the kernel may still arrive and must be
 //!   kept.
-//! - `End` (peer shut down its sending side) arrives once, after the last `Received`; `Failed`
-//!   means that the connection is unusable in both directions. Neither closes it: the engine does,
-//!   with `Op::Close`.
+//! - `End` (the other end shut down its sending side) arrives once, after the last `Received`, also
+//!   while receive is off, if nothing stands before it; `Failed` means that the connection is
+//!   unusable in both directions. Neither closes it: the engine does, with `Op::Close`.
+//! - A `Connect` that failed is a connection all the same: after `Connected` with an error, its id
+//!   is free only once it was closed.
 //! - `Op::Close` drops unsent segments (their buffers go back to the pool), and is always answered
 //!   by `Closed`, after which no event for that id follows and the engine may use the slot again.
 //! - `Op::Unlisten` is always answered by `Unlistened`, once the sockets that the listener had are
@@ -119,7 +121,7 @@ pub enum Event {
     Connected {
         /// The connection.
         conn: ConnId,
-        /// Our own address, or why not.
+        /// Our own address, or why not; the connection must be closed even then.
         result: Result<SocketAddr, IoFault>,
     },
     /// Bytes arrived; the window of the buffer is not empty.
