@@ -3,12 +3,15 @@
 //! The source is the first field of `/proc/PID/task/TID/schedstat`, so helper threads and kernel
 //! workers of the process (`iou-wrk-*`) count. Waiting does not.
 
+mod accounts;
+
 use std::fmt;
 use std::fs;
 use std::io;
 use std::time::{Duration, Instant};
 
 use crate::load::{Load, Report};
+pub use accounts::{Accounts, family, tick};
 
 /// What all threads of a process did so far.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

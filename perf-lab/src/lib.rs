@@ -8,16 +8,19 @@
 #![forbid(unsafe_code)]
 
 pub mod base64;
-pub mod compare;
 pub mod cpu;
+pub mod experiment;
 pub mod fused;
 pub mod load;
+pub mod machine;
 pub mod origin;
 pub mod pattern;
 pub mod record;
 pub mod relay;
 pub mod report;
+pub mod run;
 pub mod statistics;
+pub mod subject;
 
 mod body;
 mod net;

@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod campaign;
 mod cli;
 mod reading;
 
@@ -25,9 +26,10 @@ fn main() -> ExitCode {
         Command::Load(options) => load(&options),
         Command::Cpu(options) => cpu(&options),
         Command::Relay(options) => relay(&options),
+        Command::Run(options) => campaign::run(&options),
+        Command::List => campaign::list(),
         Command::Report(options) => reading::report(&options),
         Command::Check(options) => reading::check(&options),
-        Command::Compare(options) => compare(&options),
     };
     done.unwrap_or_else(|error| {
         eprintln!("perf-lab: {error}");
@@ -102,24 +104,6 @@ fn relay(options: &cli::RelayOptions) -> io::Result<ExitCode> {
     loop {
         std::thread::park();
     }
-}
-
-fn compare(options: &cli::CompareOptions) -> io::Result<ExitCode> {
-    let plan = options.plan()?;
-    let outcomes = plan.run(|name, sample| eprintln!("{name:<16} {sample}"))?;
-    println!("{}", options.title());
-    println!("subject            CPU us/request   ratio (MAD)       origin connections/request");
-    for outcome in outcomes {
-        println!(
-            "{:<18} {:>14.2}   {:.3} ({:.3})     {:.4}",
-            outcome.name,
-            outcome.microseconds,
-            outcome.ratio,
-            outcome.spread,
-            outcome.connections_per_request
-        );
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 fn verdict(failed: u64) -> ExitCode {

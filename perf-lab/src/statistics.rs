@@ -117,10 +117,18 @@ fn middle(values: &mut [f64]) -> f64 {
     }
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014): enough to draw rounds.
-struct Dice(u64);
+/// SplitMix64 (Steele, Lea, Flood 2014): enough to draw rounds and orders.
+#[derive(Clone, Debug)]
+pub struct Dice(pub u64);
 
 impl Dice {
+    /// Brings the items into a random order (Fisher-Yates); the same seed, the same order.
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for end in (1..items.len()).rev() {
+            items.swap(end, self.below(end + 1));
+        }
+    }
+
     fn below(&mut self, bound: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -133,7 +141,7 @@ impl Dice {
 
 #[cfg(test)]
 mod tests {
-    use super::{Estimate, Verdict, deviation, interval, median};
+    use super::{Dice, Estimate, Verdict, deviation, interval, median};
 
     #[test]
     fn middles_are_found() {
@@ -178,5 +186,19 @@ mod tests {
         assert!(low.is_apart_from(&of(&[0.9, 0.91, 0.92])));
         assert!(!low.is_apart_from(&of(&[0.82, 0.9, 0.91])));
         assert!(!low.is_apart_from(&of(&[2.0])));
+    }
+
+    #[test]
+    fn an_order_comes_from_its_seed() {
+        let order = |seed| {
+            let mut items: Vec<usize> = (0..6).collect();
+            Dice(seed).shuffle(&mut items);
+            items
+        };
+        assert_eq!(order(7), order(7));
+        let mut sorted = order(7);
+        sorted.sort_unstable();
+        assert_eq!(sorted, [0, 1, 2, 3, 4, 5]);
+        assert!((0..20).any(|seed| order(seed) != order(7)));
     }
 }

@@ -1,0 +1,247 @@
+//! One run: origin, subject and load are started, warmed up, watched over a window, and ended.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use super::folder::{SUBJECTS, advise};
+use super::now;
+use super::place::{Pinned, Place};
+use crate::cpu::{Accounts, family};
+use crate::experiment::Cell;
+use crate::load::{Load, Observation, Report, Running, Slow};
+use crate::machine::Times;
+use crate::origin::{Behaviour, Origin};
+use crate::record::{self, Cost, Slice};
+use crate::subject::find::Found;
+use crate::subject::process::Process;
+
+/// Slices of a window.
+const SLICES: u32 = 20;
+const SLICE_MIN: Duration = Duration::from_millis(100);
+const SLICE_MAX: Duration = Duration::from_secs(1);
+/// How often the state of things is looked at while nothing is due.
+const STEP: Duration = Duration::from_millis(50);
+/// How long silent connections may take to stand.
+const SILENCE: Duration = Duration::from_secs(120);
+
+/// What one run needs to know.
+#[derive(Clone, Copy)]
+pub(super) struct Once<'a> {
+    pub(super) cell: &'a Cell,
+    pub(super) found: &'a Found,
+    /// Requests per second, 0 in a closed loop.
+    pub(super) rate: u64,
+    pub(super) place: &'a Place,
+    pub(super) warm_up: Duration,
+    pub(super) window: Duration,
+    pub(super) seed: u64,
+    /// Of the campaign.
+    pub(super) folder: &'a Path,
+    pub(super) stop: &'a AtomicBool,
+}
+
+/// What one run came to.
+#[derive(Debug)]
+pub(super) struct Measured {
+    pub(super) started: u64,
+    pub(super) ended: u64,
+    /// In the window.
+    pub(super) load: record::Load,
+    pub(super) cost: Cost,
+    pub(super) series: Vec<Slice>,
+    /// Requests that were due in the window.
+    pub(super) offered: u64,
+    /// From the first request to the last, warm-up included.
+    pub(super) total: Report,
+    /// Requests that the origin read from the first to the last.
+    pub(super) origin_total: u64,
+    /// Processes of the subject at the end.
+    pub(super) processes: u32,
+}
+
+impl Measured {
+    /// Correct answers per second in the window.
+    pub(super) fn throughput(&self) -> f64 {
+        let length = self.ended.saturating_sub(self.started).max(1);
+        self.load.answered as f64 * 1e9 / length as f64
+    }
+}
+
+/// Runs `once` from start to end.
+///
+/// # Errors
+/// If the subject does not start or dies, or somebody wants an end.
+pub(super) fn measure(once: &Once<'_>) -> io::Result<Measured> {
+    let origin = origin(once)?;
+    let subjects = once.folder.join(SUBJECTS);
+    let mut process = {
+        let _pinned = Pinned::to(once.place.subject)?;
+        Process::start(once.found, once.cell, origin.address(), &subjects).map_err(advise)?
+    };
+    let before = Accounts::of(process.pid())?;
+    let asked = origin.counters().requests.load(Relaxed);
+    let running = {
+        let _pinned = Pinned::to(once.place.bed)?;
+        load(once, process.address()).start()?
+    };
+    let mut watch = Watch {
+        once,
+        origin: &origin,
+        process: &mut process,
+        running: &running,
+        reloaded: Instant::now(),
+    };
+    watch.warm_up()?;
+    let mut measured = watch.window()?;
+    running.stop();
+    measured.total = running.finish()?;
+    measured.origin_total = origin.counters().requests.load(Relaxed) - asked;
+    measured.cost.resident_before = before.resident;
+    Ok(measured)
+}
+
+fn origin(once: &Once<'_>) -> io::Result<Origin> {
+    let _pinned = Pinned::to(once.place.bed)?;
+    let behaviour = match (once.cell.origin_delay, once.cell.fail_every) {
+        (Some(delay), _) => Behaviour::Slow(delay),
+        (None, Some(every)) => Behaviour::Flaky(every),
+        (None, None) => Behaviour::Fast,
+    };
+    // Many upstreams are many addresses of the loopback device, all of this one listener.
+    let address = match once.cell.upstreams {
+        1 => Ipv4Addr::LOCALHOST,
+        _ => Ipv4Addr::UNSPECIFIED,
+    };
+    let listener = TcpListener::bind(SocketAddr::from((address, 0)))?;
+    Origin::start_on("origin", behaviour, listener, 1)
+}
+
+fn load(once: &Once<'_>, address: SocketAddr) -> Load {
+    let cell = once.cell;
+    let coding = if cell.chunked { "&chunked=1" } else { "" };
+    let size = cell.response;
+    Load {
+        size: Some(size),
+        body: (cell.request > 0).then_some(cell.request),
+        chunked: cell.chunked,
+        keep_alive: cell.keep_alive,
+        connections: cell.connections as usize,
+        resend: cell.reload_every.is_some(),
+        rate: (once.rate > 0).then_some(once.rate as f64),
+        seed: once.seed,
+        idle: cell.idle as usize,
+        random_fields: cell.fields as usize,
+        cookie: cell.cookie as usize,
+        slow: cell.slow_client.map(|slow| Slow {
+            bytes: slow.bytes as usize,
+            every: slow.every,
+        }),
+        ..Load::new(address, &format!("/?size={size}{coding}"))
+    }
+}
+
+/// A run under observation.
+struct Watch<'a> {
+    once: &'a Once<'a>,
+    origin: &'a Origin,
+    process: &'a mut Process,
+    running: &'a Running,
+    reloaded: Instant,
+}
+
+impl Watch<'_> {
+    /// Waits until silent connections stand, then for the warm-up.
+    fn warm_up(&mut self) -> io::Result<()> {
+        let began = Instant::now();
+        while !self.running.has_begun() {
+            self.rest(STEP)?;
+            if began.elapsed() > SILENCE {
+                let count = self.once.cell.idle;
+                let seconds = SILENCE.as_secs();
+                return Err(io::Error::other(format!(
+                    "{count} silent connections did not stand within {seconds} s; is the limit \
+                     of open files high enough (ulimit -n)?"
+                )));
+            }
+        }
+        self.rest(self.once.warm_up)
+    }
+
+    fn window(&mut self) -> io::Result<Measured> {
+        let length = (self.once.window / SLICES).clamp(SLICE_MIN, SLICE_MAX);
+        let pid = self.process.pid();
+        let pids = family(pid)?;
+        let counters = self.origin.counters();
+        let (times, begin) = (Times::now(), Instant::now());
+        let asked = counters.requests.load(Relaxed);
+        let accepted = counters.connections.load(Relaxed);
+        self.running.observe();
+        let (started, first) = (now(), Accounts::of(pid)?);
+        let (mut sum, mut series, mut last) = (Observation::nothing(), Vec::new(), first);
+        while begin.elapsed() < self.once.window {
+            self.rest(length.min(self.once.window.saturating_sub(begin.elapsed())))?;
+            let (seen, accounts) = (self.running.observe(), Accounts::of_all(&pids));
+            let used = accounts.since(&last);
+            series.push(Slice {
+                on_cpu: used.on_cpu,
+                resident: used.resident,
+                switches: used.switches_voluntary + used.switches_involuntary,
+                ..seen.slice(begin.elapsed().as_nanos() as u64)
+            });
+            sum.add(&seen);
+            last = accounts;
+        }
+        let (accounts, ended) = (Accounts::of(pid)?, now());
+        let machine = Times::now();
+        Ok(Measured {
+            started,
+            ended,
+            load: record::Load {
+                origin_connects: counters.connections.load(Relaxed) - accepted,
+                origin_requests: counters.requests.load(Relaxed) - asked,
+                ..sum.record()
+            },
+            cost: Cost {
+                steal: machine.steal_since(&times),
+                ksoftirqd: machine.ksoftirqd_since(&times),
+                ..accounts.since(&first)
+            },
+            series,
+            offered: sum.offered,
+            total: Report::default(),
+            origin_total: 0,
+            processes: accounts.processes,
+        })
+    }
+
+    /// Waits, and does what is due meanwhile.
+    fn rest(&mut self, length: Duration) -> io::Result<()> {
+        let began = Instant::now();
+        loop {
+            if self.once.stop.load(Relaxed) {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            self.process.check()?;
+            self.reload()?;
+            let left = length.saturating_sub(began.elapsed());
+            if left.is_zero() {
+                return Ok(());
+            }
+            std::thread::sleep(left.min(STEP));
+        }
+    }
+
+    fn reload(&mut self) -> io::Result<()> {
+        let signal = self.once.found.choice.like.reload_signal();
+        match (self.once.cell.reload_every, signal) {
+            (Some(every), Some(signal)) if self.reloaded.elapsed() >= every => {
+                self.reloaded = Instant::now();
+                self.process.reload(signal)
+            }
+            _ => Ok(()),
+        }
+    }
+}

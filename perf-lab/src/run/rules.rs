@@ -1,0 +1,131 @@
+//! When a run does not count. The rules stand before anything is measured; a run is never left out
+//! for its figures.
+//!
+//! | rule | verdict |
+//! |---|---|
+//! | a wrong answer, or answers that the origin did not give | void, the subject's fault |
+//! | a fixed rate that was not reached | the campaign ends: the file asks for too much |
+//! | a rate derived from the maximum that was not reached | void, noise |
+//! | the load itself late by more than 1 ms (99th percentile, open loop) | void, noise |
+//! | the hypervisor took more than 2 % | void, noise |
+//! | threads that ended took more than 1 % of the CPU time along | void, noise |
+
+use super::once::Measured;
+use crate::cpu::tick;
+use crate::experiment::{Cell, Offer};
+use crate::load::Failure;
+use crate::subject::Kind;
+use crate::subject::find::Found;
+
+/// Share of the offered requests that must be answered.
+const REACHED: f64 = 0.97;
+/// 99th percentile of the lateness of the load, in nanoseconds.
+const LATE_MAX: u64 = 1_000_000;
+/// Share of the machine that the hypervisor may take, in per cent.
+const STEAL_MAX: f64 = 2.0;
+/// Share of the CPU time that both accounts may differ by.
+const GAP_MAX: f64 = 0.01;
+
+/// Why a run does not count.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Void {
+    /// The experiment asks for what cannot be: go no further.
+    Hopeless(String),
+    /// The subject did not do what it should.
+    Fault(String),
+    /// The machine or the load got in the way.
+    Noise(String),
+}
+
+/// The first rule that a run breaks.
+pub(super) fn judge(cell: &Cell, found: &Found, rate: u64, measured: &Measured) -> Option<Void> {
+    wrong(cell, measured)
+        .or_else(|| foreign(cell, measured))
+        .map(Void::Fault)
+        .or_else(|| unreached(cell, found, rate, measured))
+        .or_else(|| noise(cell, found, measured).map(Void::Noise))
+}
+
+fn wrong(cell: &Cell, measured: &Measured) -> Option<String> {
+    let total = &measured.total;
+    if total.answered == 0 || measured.load.answered == 0 {
+        return Some(format!("no right answer in the window: {total}"));
+    }
+    let asked_for = match cell.fail_every {
+        // Each 503 of the origin must arrive, and no other.
+        Some(every) => (measured.origin_total / every + 1).min(total.failed_by(Failure::Status)),
+        None => 0,
+    };
+    let wrong = total.failed() - asked_for;
+    let kinds = Failure::ALL.iter().zip(total.failures);
+    let kinds: Vec<String> = kinds
+        .filter(|(_, count)| *count > 0)
+        .map(|((_, name), count)| format!("{name} {count}"))
+        .collect();
+    (wrong > 0).then(|| format!("{wrong} wrong answers: {}", kinds.join(", ")))
+}
+
+/// Every answer comes from the origin, and every request that it read was answered.
+fn foreign(cell: &Cell, measured: &Measured) -> Option<String> {
+    let (read, total) = (measured.origin_total, &measured.total);
+    let done = total.answered + total.failed();
+    // Silent connections had a request each; a client that leaves may have sent its last one.
+    let most = done + u64::from(cell.idle + cell.connections) + total.resent;
+    if read >= total.answered && read <= most {
+        return None;
+    }
+    Some(format!(
+        "{done} requests were done and the origin read {read}"
+    ))
+}
+
+fn unreached(cell: &Cell, found: &Found, rate: u64, measured: &Measured) -> Option<Void> {
+    let done = measured.load.answered + measured.load.failures.iter().map(|(_, n)| n).sum::<u64>();
+    if done as f64 >= measured.offered as f64 * REACHED {
+        return None;
+    }
+    let reached = measured.throughput();
+    let what = format!(
+        "{} answered {reached:.0} of {rate} offered requests per second",
+        found.choice.name
+    );
+    Some(match cell.offer {
+        Offer::Rate(_) => Void::Hopeless(format!(
+            "cell `{}`: {what}; lower its `rate`, or write `load: 50%` to have it derived from \
+             the slowest subject",
+            cell.name
+        )),
+        Offer::Share(_) | Offer::Closed => Void::Noise(what),
+    })
+}
+
+fn noise(cell: &Cell, found: &Found, measured: &Measured) -> Option<String> {
+    let (load, cost) = (&measured.load, &measured.cost);
+    if load.lateness_p99 > LATE_MAX {
+        let late = load.lateness_p99 as f64 / 1e6;
+        return Some(format!(
+            "the load was late by {late:.1} ms (99th percentile)"
+        ));
+    }
+    if cost.steal > STEAL_MAX {
+        return Some(format!(
+            "the hypervisor took {:.1} % of the machine",
+            cost.steal
+        ));
+    }
+    // Reloads replace processes, and the test bed itself has no accounts of its own.
+    if cell.reload_every.is_some() || found.choice.like == Kind::Direct {
+        return None;
+    }
+    let gap = cost.on_cpu.abs_diff(cost.accounted);
+    // Four times per process, user and system time at both ends, are rounded to ticks.
+    let rounding = 4 * tick() * u64::from(measured.processes);
+    let allowed = (cost.on_cpu as f64 * GAP_MAX) as u64 + rounding;
+    (gap > allowed).then(|| {
+        let (threads, processes) = (cost.on_cpu / 1_000_000, cost.accounted / 1_000_000);
+        format!("threads account for {threads} ms of CPU time and processes for {processes} ms")
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,138 @@
+//! Each rule, broken and kept.
+
+use super::*;
+use crate::experiment::Experiment;
+use crate::load::Report;
+use crate::record::{Cost, Load};
+use crate::subject::Choice;
+use crate::subject::find::Found;
+
+fn cell(lines: &str) -> Cell {
+    let text = format!(
+        "{{name: t, about: t, layout: C, warm_up: 1s, window: 1s, rounds: 1, baseline: direct, \
+         subjects: [direct], cells: [{{name: a, connections: 2{lines}}}]}}"
+    );
+    Experiment::parse("t.yaml", &text).unwrap().cells.remove(0)
+}
+
+fn found(like: Kind) -> Found {
+    Found {
+        choice: Choice::of(like),
+        program: "relay".into(),
+        version: String::new(),
+        modules: String::new(),
+    }
+}
+
+/// A run without a fault: 1,000 answers in a second.
+fn good() -> Measured {
+    let load = Load {
+        answered: 1_000,
+        ..Load::default()
+    };
+    let cost = Cost {
+        on_cpu: 900_000_000,
+        accounted: 905_000_000,
+        ..Cost::default()
+    };
+    let total = Report {
+        answered: 1_200,
+        ..Report::default()
+    };
+    Measured {
+        started: 0,
+        ended: 1_000_000_000,
+        load,
+        cost,
+        series: Vec::new(),
+        offered: 0,
+        total,
+        origin_total: 1_201,
+        processes: 1,
+    }
+}
+
+#[track_caller]
+fn check(lines: &str, change: impl FnOnce(&mut Measured), expect: &str) {
+    let mut measured = good();
+    change(&mut measured);
+    let cell = cell(lines);
+    let rate = if lines.contains("rate") { 2_000 } else { 0 };
+    let void = judge(&cell, &found(Kind::RelayEpoll), rate, &measured);
+    let text = match void {
+        None => String::new(),
+        Some(Void::Hopeless(why)) => format!("hopeless: {why}"),
+        Some(Void::Fault(why)) => format!("fault: {why}"),
+        Some(Void::Noise(why)) => format!("noise: {why}"),
+    };
+    assert!(
+        text.starts_with(expect) && text.is_empty() == expect.is_empty(),
+        "{text}"
+    );
+}
+
+fn fail(kind: Failure, count: u64) -> impl FnOnce(&mut Measured) {
+    move |measured| measured.total.failures[kind as usize] = count
+}
+
+#[test]
+fn each_rule_voids_what_breaks_it() {
+    check("", |_| {}, "");
+    check(
+        "",
+        fail(Failure::Pattern, 1),
+        "fault: 1 wrong answers: pattern 1",
+    );
+    check("", |m| m.load.answered = 0, "fault: no right answer");
+    check(
+        "",
+        |m| m.origin_total = 1_199,
+        "fault: 1200 requests were done",
+    );
+    check(
+        "",
+        |m| m.origin_total = 1_203,
+        "fault: 1200 requests were done",
+    );
+    check(
+        "",
+        |m| m.cost.steal = 2.1,
+        "noise: the hypervisor took 2.1 %",
+    );
+    check(
+        "",
+        |m| m.cost.accounted = 990_000_000,
+        "noise: threads account for 900 ms",
+    );
+    check(", reload_every: 1s", |m| m.cost.accounted = 0, "");
+}
+
+#[test]
+fn rates_must_be_reached() {
+    check(", rate: 2000", |m| m.offered = 1_001, "");
+    let expect =
+        "hopeless: cell `a`: relay-epoll answered 1000 of 2000 offered requests per second";
+    check(", rate: 2000", |m| m.offered = 2_000, expect);
+    let expect = "noise: relay-epoll answered 1000 of";
+    check(", load: 50%", |m| m.offered = 2_000, expect);
+    check(
+        ", rate: 2000",
+        |m| m.load.lateness_p99 = 1_500_000,
+        "noise: the load was late by 1.5",
+    );
+}
+
+#[test]
+fn errors_that_were_asked_for_are_answers() {
+    check(", fail_every: 100", fail(Failure::Status, 12), "");
+    check(
+        ", fail_every: 100",
+        fail(Failure::Status, 14),
+        "fault: 1 wrong answers: status 14",
+    );
+    check(
+        ", fail_every: 100",
+        fail(Failure::Cut, 1),
+        "fault: 1 wrong answers: cut 1",
+    );
+}
