@@ -204,6 +204,8 @@ pub struct Running {
 struct Observed {
     sum: Report,
     last: Instant,
+    /// Requests that were due.
+    offered: u64,
     /// Cursors over what was due, one for each thread.
     schedules: Vec<Option<Schedule>>,
 }
@@ -229,6 +231,7 @@ impl Running {
             observed: Mutex::new(Observed {
                 sum: Report::default(),
                 last: shared.started,
+                offered: 0,
                 schedules: threads.map(|index| shared.schedule(index)).collect(),
             }),
             shared,
@@ -272,16 +275,26 @@ impl Running {
         let mut seen = observe::collect(&self.tallies);
         seen.length = now - observed.last;
         seen.report.elapsed = seen.length;
-        for (schedule, tally) in observed.schedules.iter_mut().zip(&self.tallies) {
-            if let (Some(schedule), Some(began)) = (schedule, observe::lock(tally).began) {
-                let now = now.saturating_duration_since(began);
-                let now = self.shared.load.duration.map_or(now, |end| end.min(now));
-                seen.offered += schedule.pass(now.as_nanos() as u64);
-            }
-        }
+        seen.offered = self.offer(&mut observed, now);
         observed.last = now;
         observed.sum.add(&seen.report);
         seen
+    }
+
+    /// Counts what became due since the last time, up to the end of the load.
+    fn offer(&self, observed: &mut Observed, now: Instant) -> u64 {
+        let (load, mut offered) = (&self.shared.load, 0);
+        for (schedule, tally) in observed.schedules.iter_mut().zip(&self.tallies) {
+            let began = observe::lock(tally).began;
+            if let (Some(schedule), Some(began)) = (schedule, began) {
+                let now = now.saturating_duration_since(began);
+                let now = load.duration.map_or(now, |end| end.min(now));
+                offered += schedule.pass(now.as_nanos() as u64);
+            }
+        }
+        let left = load.requests.unwrap_or(u64::MAX) - observed.offered;
+        observed.offered += offered.min(left);
+        offered.min(left)
     }
 
     /// Lets requests that are on their way finish and sends no new ones.

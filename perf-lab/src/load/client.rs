@@ -252,6 +252,9 @@ impl Client {
                 tally.seen.report.answered += 1;
                 if !answer.kept {
                     self.connections[slot] = None;
+                } else if self.schedule.is_some() && self.is_ending(slot) {
+                    tally.seen.report.dropped += 1;
+                    self.connections[slot] = None;
                 }
             }
             Outcome::Unreachable(error) => {
@@ -260,8 +263,19 @@ impl Client {
             }
             Outcome::Stale => self.fail(slot, Failure::Stale, tally),
             Outcome::Failed(kind) => self.fail(slot, kind, tally),
+            Outcome::Wrong(status, kind) => {
+                tally.wrong(status);
+                self.fail(slot, kind, tally);
+            }
         }
         self.release(slot, tally);
+    }
+
+    /// A closed connection that waits for a request is not used; in a closed loop there is no wait,
+    /// and a request that is lost is what a client would see.
+    fn is_ending(&self, slot: usize) -> bool {
+        let connection = self.connections[slot].as_ref();
+        connection.is_some_and(Connection::is_ending)
     }
 
     /// A GET whose connection ended before the answer began may be sent again.

@@ -17,6 +17,8 @@ pub(super) struct Connection {
     stream: TcpStream,
     /// The other end took it.
     connected: bool,
+    /// The other end will send no more, or nothing can be sent to it.
+    ending: bool,
     /// Why it did not; the kernel says so once.
     refused: Option<io::Error>,
     exchange: Exchange,
@@ -54,6 +56,8 @@ pub(super) enum Outcome {
     Waits,
     /// The answer is whole and right.
     Answered(Answered),
+    /// The answer is whole and wrong.
+    Wrong(u16, Failure),
     /// The other end closed it between two requests.
     Left,
     /// Something came between two requests.
@@ -72,7 +76,7 @@ impl Outcome {
         match self {
             Outcome::Unreachable(_) => Failure::Connect,
             Outcome::Stale => Failure::Stale,
-            Outcome::Failed(kind) => *kind,
+            Outcome::Failed(kind) | Outcome::Wrong(_, kind) => *kind,
             Outcome::Waits | Outcome::Answered(_) | Outcome::Left => Failure::Closed,
             Outcome::Spoke => Failure::Malformed,
         }
@@ -85,6 +89,7 @@ impl Connection {
         Ok(Self {
             stream: net::connect(load.address, number, load.slow.is_some())?,
             connected: false,
+            ending: false,
             refused: None,
             exchange: Exchange::new(load),
             answered: 0,
@@ -94,6 +99,11 @@ impl Connection {
 
     pub(super) fn stream(&self) -> &TcpStream {
         &self.stream
+    }
+
+    /// True if the other end has closed it; its answer may have come before.
+    pub(super) fn is_ending(&self) -> bool {
+        self.ending
     }
 
     /// When its request was due.
@@ -131,6 +141,7 @@ impl Connection {
         block: &mut [u8],
         tally: &mut Tally,
     ) -> Outcome {
+        self.ending |= edge.ended;
         if !self.connected && edge.ended {
             self.refused = self
                 .refused
@@ -237,7 +248,14 @@ impl Connection {
         }
         match self.exchange.take(block, shared) {
             Ok(Progress::Waits) => Outcome::Waits,
-            Ok(Progress::Whole { status, keep_alive }) => self.complete(status, keep_alive, shared),
+            Ok(Progress::Whole {
+                status,
+                keep_alive,
+                verdict,
+            }) => match verdict {
+                Ok(()) => self.complete(status, keep_alive, shared),
+                Err(kind) => Outcome::Wrong(status, kind),
+            },
             Err(kind) => Outcome::Failed(kind),
         }
     }
@@ -268,7 +286,12 @@ impl Connection {
             return Outcome::Left;
         }
         match self.exchange.end(shared) {
-            Ok(Progress::Whole { status, .. }) => self.complete(status, false, shared),
+            Ok(Progress::Whole {
+                status, verdict, ..
+            }) => match verdict {
+                Ok(()) => self.complete(status, false, shared),
+                Err(kind) => Outcome::Wrong(status, kind),
+            },
             Ok(Progress::Waits) => self.ended(),
             Err(kind) => Outcome::Failed(kind),
         }

@@ -23,8 +23,12 @@ pub(super) enum Exchange {
 pub(super) enum Progress {
     /// There is more to come.
     Waits,
-    /// All of it came and is right.
-    Whole { status: u16, keep_alive: bool },
+    /// All of it came, right or wrong.
+    Whole {
+        status: u16,
+        keep_alive: bool,
+        verdict: Result<(), Failure>,
+    },
 }
 
 impl Exchange {
@@ -152,13 +156,15 @@ impl Http1 {
     /// The answer is whole; `rest` bytes follow it, which nobody asked for.
     fn complete(&mut self, rest: usize, load: &Load) -> Result<Progress, Failure> {
         let response = self.response.take().expect("a complete response");
-        response.check(load)?;
-        if rest > 0 {
-            return Err(Failure::Malformed);
-        }
+        let alone = if rest > 0 {
+            Err(Failure::Malformed)
+        } else {
+            Ok(())
+        };
         Ok(Progress::Whole {
             status: response.status,
             keep_alive: response.keep_alive,
+            verdict: response.check(load).and(alone),
         })
     }
 
@@ -209,6 +215,7 @@ impl Tcp {
         Ok(Progress::Whole {
             status: 0,
             keep_alive: true,
+            verdict: Ok(()),
         })
     }
 }

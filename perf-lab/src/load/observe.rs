@@ -214,6 +214,11 @@ impl Tally {
         self.seen.service.saturating_record(service);
     }
 
+    /// An answer was whole and wrong.
+    pub(super) fn wrong(&mut self, status: u16) {
+        count_status(&mut self.seen.statuses, status, 1);
+    }
+
     /// Takes what was counted and goes on with `fresh`; gauges stay.
     fn take(&mut self, mut fresh: Observation) -> Observation {
         fresh.idle_open = self.seen.idle_open;

@@ -57,3 +57,35 @@ fn text(length: usize, chance: &mut Chance) -> String {
     let letter = |_| LETTERS[chance.below(LETTERS.len() as u64) as usize] as char;
     (0..length).map(letter).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::IoSlice;
+
+    use super::*;
+
+    fn text(request: &Outgoing) -> String {
+        let mut slices = [IoSlice::new(&[]); 4];
+        let count = request.slices(0, u64::MAX, &mut slices);
+        let bytes: Vec<u8> = slices[..count]
+            .iter()
+            .flat_map(|slice| slice.to_vec())
+            .collect();
+        String::from_utf8(bytes).expect("heads are text")
+    }
+
+    #[test]
+    fn random_fields_differ_and_come_again() {
+        let mut load = Load::new(([127, 0, 0, 1], 1).into(), "/");
+        (load.random_fields, load.cookie) = (20, 1024);
+        let requests = build(&load);
+        assert_eq!(requests.len(), VARIANTS);
+        assert_eq!(requests, build(&load));
+        assert_ne!(requests[0], requests[1]);
+        let first = text(&requests[0]);
+        let cookie = first.lines().find_map(|line| line.strip_prefix("Cookie: "));
+        assert_eq!(cookie.map(str::len), Some(1024));
+        assert_eq!(first.matches("\r\nX-Field-").count(), 20);
+        assert!(first.ends_with("\r\n\r\n"));
+    }
+}

@@ -98,8 +98,13 @@ impl Silent {
             Outcome::Waits => return,
             Outcome::Answered(answer) if answer.kept => {
                 self.busy -= 1;
-                tally.seen.idle_open += 1;
-                return;
+                let connection = self.connections[slot].as_ref();
+                if !connection.is_some_and(Connection::is_ending) {
+                    tally.seen.idle_open += 1;
+                    return;
+                }
+                // It did not say that it would close.
+                Failure::Idle
             }
             // It was silent and ended.
             Outcome::Left | Outcome::Spoke => {
