@@ -204,10 +204,17 @@ pub struct Running {
 struct Observed {
     sum: Report,
     last: Instant,
-    /// Requests that were due.
-    offered: u64,
-    /// Cursors over what was due, one for each thread.
-    schedules: Vec<Option<Schedule>>,
+    /// One for each thread.
+    offers: Vec<Offer>,
+}
+
+/// What a thread is to send.
+#[derive(Debug)]
+struct Offer {
+    /// What became due up to the last observation.
+    schedule: Option<Schedule>,
+    /// Requests that are not due yet.
+    left: u64,
 }
 
 impl Running {
@@ -231,8 +238,7 @@ impl Running {
             observed: Mutex::new(Observed {
                 sum: Report::default(),
                 last: shared.started,
-                offered: 0,
-                schedules: threads.map(|index| shared.schedule(index)).collect(),
+                offers: threads.map(|index| shared.offer(index)).collect(),
             }),
             shared,
         })
@@ -284,17 +290,17 @@ impl Running {
     /// Counts what became due since the last time, up to the end of the load.
     fn offer(&self, observed: &mut Observed, now: Instant) -> u64 {
         let (load, mut offered) = (&self.shared.load, 0);
-        for (schedule, tally) in observed.schedules.iter_mut().zip(&self.tallies) {
+        for (offer, tally) in observed.offers.iter_mut().zip(&self.tallies) {
             let began = observe::lock(tally).began;
-            if let (Some(schedule), Some(began)) = (schedule, began) {
+            if let (Some(schedule), Some(began)) = (&mut offer.schedule, began) {
                 let now = now.saturating_duration_since(began);
                 let now = load.duration.map_or(now, |end| end.min(now));
-                offered += schedule.pass(now.as_nanos() as u64);
+                let due = schedule.pass(now.as_nanos() as u64).min(offer.left);
+                offer.left -= due;
+                offered += due;
             }
         }
-        let left = load.requests.unwrap_or(u64::MAX) - observed.offered;
-        observed.offered += offered.min(left);
-        offered.min(left)
+        offered
     }
 
     /// Lets requests that are on their way finish and sends no new ones.
@@ -350,7 +356,6 @@ struct Shared {
     next_request: AtomicUsize,
     started: Instant,
     stop: AtomicBool,
-    claimed: AtomicU64,
     answered: AtomicU64,
 }
 
@@ -363,7 +368,6 @@ impl Shared {
             next_request: AtomicUsize::new(0),
             started: Instant::now(),
             stop: AtomicBool::new(false),
-            claimed: AtomicU64::new(0),
             answered: AtomicU64::new(0),
         }
     }
@@ -375,20 +379,32 @@ impl Shared {
         Some(Schedule::new(self.load.arrivals, rate, seed))
     }
 
+    /// The part of the requests that a thread sends, whatever the others do: so each of them uses
+    /// all of its connections.
+    fn part(&self, thread: usize) -> u64 {
+        let Some(requests) = self.load.requests else {
+            return u64::MAX;
+        };
+        let threads = self.threads as u64;
+        let more = u64::from((thread as u64) < requests % threads);
+        requests / threads + more
+    }
+
+    fn offer(&self, thread: usize) -> Offer {
+        Offer {
+            schedule: self.schedule(thread),
+            left: self.part(thread),
+        }
+    }
+
     fn is_stopped(&self) -> bool {
         self.stop.load(Relaxed)
     }
 
-    /// True if one more request may be sent that is due so many nanoseconds after the begin.
-    fn claim(&self, due: u64) -> bool {
+    /// True if a request may be sent that is due so many nanoseconds after the begin.
+    fn goes_on(&self, due: u64) -> bool {
         let over = |duration: Duration| u128::from(due) >= duration.as_nanos();
-        if self.is_stopped() || self.load.duration.is_some_and(over) {
-            return false;
-        }
-        let Some(limit) = self.load.requests else {
-            return true;
-        };
-        self.claimed.fetch_add(1, Relaxed) < limit
+        !self.is_stopped() && !self.load.duration.is_some_and(over)
     }
 
     /// Which of the prepared requests is sent next.

@@ -37,6 +37,8 @@ pub(crate) struct Client {
     /// Since when a slot is free.
     free_since: u64,
     schedule: Option<Schedule>,
+    /// Requests that it may still send.
+    left: u64,
     /// Slots whose connection broke while a request was written: an answer may wait nevertheless.
     broken: Vec<usize>,
     /// Requests on their way.
@@ -60,6 +62,7 @@ impl Client {
             connections: (0..share(shared.load.connections)).map(|_| None).collect(),
             silent: Silent::new(share(shared.load.idle)),
             schedule: shared.schedule(index),
+            left: shared.part(index),
             shared,
             tally,
             poller,
@@ -172,15 +175,20 @@ impl Client {
             return;
         };
         while let (Some(schedule), Some(&slot)) = (&mut self.schedule, self.free.front()) {
+            if self.left == 0 {
+                self.over = true;
+                return;
+            }
             let (due, now) = (schedule.next(), began.elapsed().as_nanos() as u64);
             if due > now {
                 self.over = self.shared.is_stopped();
                 return;
             }
-            if !self.shared.claim(due) {
+            if !self.shared.goes_on(due) {
                 self.over = true;
                 return;
             }
+            self.left -= 1;
             schedule.step();
             self.free.pop_front();
             let late = now - due.max(self.free_since);
@@ -191,16 +199,16 @@ impl Client {
 
     /// Closed loop: begins the next request in `slot`; without one the slot is closed.
     fn next(&mut self, slot: usize, tally: &mut Tally) {
-        match self.shared.claim(self.now()) {
-            true => self.begin(slot, None, tally),
-            false => {
-                self.over = true;
-                self.connections[slot] = None;
-            }
+        if self.left == 0 || !self.shared.goes_on(self.now()) {
+            self.over = true;
+            self.connections[slot] = None;
+            return;
         }
+        self.left -= 1;
+        self.begin(slot, None, tally);
     }
 
-    /// Begins a request that is claimed already, on the connection of `slot` or a new one.
+    /// Begins a request that it may send, on the connection of `slot` or a new one.
     fn begin(&mut self, slot: usize, due: Option<u64>, tally: &mut Tally) {
         self.busy += 1;
         if self.connections[slot].is_none()
