@@ -69,6 +69,7 @@ fn experiment(name: &str, options: &RunOptions) -> Result<Experiment, String> {
     let mut experiment = Experiment::find(name).map_err(|error| error.to_string())?;
     experiment.rounds = options.rounds.unwrap_or(experiment.rounds).max(1);
     experiment.seed = options.seed.unwrap_or(experiment.seed);
+    experiment.warm_up = options.warm_up().unwrap_or(experiment.warm_up);
     experiment.window = options.window().unwrap_or(experiment.window);
     if experiment.window.is_zero() {
         return Err("--window must be longer than 0".to_owned());
@@ -169,12 +170,13 @@ pub(crate) fn list() -> io::Result<ExitCode> {
     for experiment in Experiment::built_in().map_err(io::Error::other)? {
         println!("  {:<8} {}", experiment.name, experiment.about);
         println!(
-            "  {:<8} {} cells, {} subjects, {} rounds, layout {}",
+            "  {:<8} {} cells, {} subjects, {} rounds, layout {}, about {} minutes",
             "",
             experiment.cells.len(),
             experiment.subjects.len(),
             experiment.rounds,
-            experiment.layout.name()
+            experiment.layout.name(),
+            experiment.length().as_secs().div_ceil(60)
         );
     }
     println!("\nsubjects");

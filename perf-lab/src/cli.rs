@@ -80,6 +80,9 @@ pub(crate) struct RunOptions {
     /// Length of each window in seconds instead of that of the file
     #[arg(long, value_name = "SECONDS")]
     window: Option<f64>,
+    /// Load before each window in seconds instead of that of the file
+    #[arg(long, value_name = "SECONDS")]
+    warm_up: Option<f64>,
     /// Seed of the order of subjects instead of that of the file
     #[arg(long)]
     pub(crate) seed: Option<u64>,
@@ -88,6 +91,10 @@ pub(crate) struct RunOptions {
 impl RunOptions {
     pub(crate) fn window(&self) -> Option<Duration> {
         self.window.map(seconds)
+    }
+
+    pub(crate) fn warm_up(&self) -> Option<Duration> {
+        self.warm_up.map(seconds)
     }
 }
 

@@ -32,6 +32,9 @@ const BUILT_IN: [(&str, &str); 11] = [
     ("a-a", include_str!("../experiments/a-a.yaml")),
 ];
 
+/// What starting and ending a subject takes, about.
+const STARTING: Duration = Duration::from_millis(300);
+
 /// One experiment: subjects, cells and how often.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Experiment {
@@ -75,7 +78,7 @@ pub enum Protocol {
     /// HTTP/1.1 on both sides.
     #[default]
     Http1,
-    /// TCP: the subject relays bytes, which happen to be HTTP/1.1 so that they can be checked.
+    /// TCP: messages of `request` bytes that the origin sends back and the load checks.
     Tcp,
 }
 
@@ -105,7 +108,7 @@ pub struct Cell {
     pub idle: u32,
     /// Bytes of each answer.
     pub response: u64,
-    /// Bytes of each request body; 0 for GET.
+    /// Bytes of each request body, 0 for GET; of each message of TCP.
     pub request: u64,
     /// True if bodies are chunked, both ways.
     pub chunked: bool,
@@ -125,6 +128,8 @@ pub struct Cell {
     pub reload_every: Option<Duration>,
     /// Endpoints that the subject balances over.
     pub upstreams: u32,
+    /// Where the parts run, if not where the rest of the experiment does.
+    pub layout: Option<Layout>,
 }
 
 /// How slowly clients write and read.
@@ -163,6 +168,12 @@ impl Experiment {
     /// If one of them is not understood, which a test excludes.
     pub fn built_in() -> Result<Vec<Self>, Error> {
         BUILT_IN.iter().map(|(name, _)| Self::find(name)).collect()
+    }
+
+    /// How long it takes about, if every subject is there.
+    pub fn length(&self) -> Duration {
+        let one = self.warm_up + self.window + STARTING;
+        one * 2 * self.rounds * (self.cells.len() * self.subjects.len()) as u32
     }
 
     /// Reads `text`; `origin` names the file in messages.
@@ -234,6 +245,7 @@ impl Cell {
         let upstreams = (self.upstreams > 1).then(|| self.upstreams.to_string());
         let all = [
             ("load", share),
+            ("layout", self.layout.map(|layout| layout.name().to_owned())),
             ("origin delay", self.origin_delay.map(length)),
             (
                 "503 by the origin",

@@ -271,7 +271,7 @@ impl<'a> Bench<'a> {
             let found = &self.subjects[*subject];
             let once = Once {
                 window: self.experiment.window.min(CALIBRATION_MAX),
-                ..self.setup(cell, found, 0)
+                ..self.setup(cell, found, 0)?
             };
             let measured = measure(&once)?;
             let wrong = measured.total.failed();
@@ -293,25 +293,28 @@ impl<'a> Bench<'a> {
         Ok(slowest)
     }
 
-    fn setup<'b>(&'b self, cell: &'b Cell, found: &'b Found, rate: u64) -> Once<'b> {
-        Once {
+    fn setup<'b>(&'b self, cell: &'b Cell, found: &'b Found, rate: u64) -> io::Result<Once<'b>> {
+        Ok(Once {
             cell,
             found,
             rate,
-            place: &self.place,
+            place: match cell.layout {
+                Some(layout) => Place::of(layout)?,
+                None => self.place,
+            },
             warm_up: self.experiment.warm_up,
             window: self.experiment.window,
             seed: self.experiment.seed,
             folder: self.folder.path(),
             stop: self.stop,
-        }
+        })
     }
 
     /// One run, judged by the rules.
     fn once(&mut self, cell: usize, subject: usize) -> io::Result<Run> {
         let rate = self.campaign.cells[cell].rate;
         let workload = &self.experiment.cells[cell];
-        let once = self.setup(workload, &self.subjects[subject], rate);
+        let once = self.setup(workload, &self.subjects[subject], rate)?;
         let measured = measure(&once)?;
         let verdict = rules::judge(workload, &self.subjects[subject], rate, &measured);
         let void = match verdict {

@@ -21,9 +21,9 @@ use crate::experiment::{Cell, Protocol};
 pub enum Kind {
     /// Nothing between load and origin: the cost of the test bed itself.
     Direct,
-    /// The relay that parses nothing, on epoll.
+    /// The relay that parses nothing: a bare loop of read and write on epoll.
     RelayEpoll,
-    /// The same on io_uring.
+    /// The same on io_uring, with multishot receive and a ring of buffers.
     RelayUring,
     /// Penstock on io_uring.
     PenstockUring,
@@ -143,8 +143,8 @@ impl Kind {
     pub fn arguments(self, cell: &Cell) -> Vec<&'static str> {
         match self {
             Kind::Direct => Vec::new(),
-            Kind::RelayEpoll => relay("epoll"),
-            Kind::RelayUring => relay("uring"),
+            Kind::RelayEpoll => relay(&[]),
+            Kind::RelayUring => relay(&["--driver", "uring"]),
             Kind::PenstockUring => penstock("uring"),
             Kind::PenstockEpoll => penstock("epoll"),
             Kind::Nginx => vec!["-p", "@DIR@", "-c", "@FILE@"],
@@ -187,16 +187,10 @@ impl Kind {
     }
 }
 
-fn relay(driver: &'static str) -> Vec<&'static str> {
+fn relay(further: &[&'static str]) -> Vec<&'static str> {
     let listen = "127.0.0.1:@PORT@";
     let to = "127.0.0.1:@ORIGIN_PORT@";
-    {
-        let mut arguments = vec!["relay", "--listen", listen, "--to", to];
-        if driver != "epoll" {
-            arguments.extend(["--driver", driver]);
-        }
-        arguments
-    }
+    [&["relay", "--listen", listen, "--to", to], further].concat()
 }
 
 fn penstock(driver: &'static str) -> Vec<&'static str> {

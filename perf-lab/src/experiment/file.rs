@@ -67,6 +67,7 @@ struct Entry {
     slow_client: Option<Slow>,
     reload_every: Option<One<Length>>,
     upstreams: Option<One<Count>>,
+    layout: Option<Layout>,
 }
 
 #[derive(Deserialize)]
@@ -90,11 +91,16 @@ impl Entry {
         };
         multiply(&mut cells, &sizes(&self.response), |cell, size| {
             cell.response = size;
-            compact(&bytes(size))
+            let both = self.request.as_ref().is_some_and(|list| list.0.len() > 1);
+            let down = if both { "down" } else { "" };
+            format!("{down}{}", compact(&bytes(size)))
         });
         multiply(&mut cells, &sizes(&self.request), |cell, size| {
             cell.request = size;
-            format!("up{}", compact(&bytes(size)))
+            if cell.protocol == Protocol::Tcp {
+                cell.response = size;
+            }
+            compact(&bytes(size))
         });
         multiply(&mut cells, &self.connections.0, |cell, count| {
             cell.connections = count.0;
@@ -113,20 +119,46 @@ impl Entry {
 
     fn check(&self) -> Result<(), String> {
         let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        if self.name.is_empty() || !self.name.chars().all(is_plain) {
-            let name = &self.name;
-            return Err(format!(
-                "cell name `{name}`: use lower-case letters, digits and `-`; files are named by it"
-            ));
+        let name = &self.name;
+        let is_tcp = self.protocol == Protocol::Tcp;
+        let both = |first: bool, second: bool| first && second;
+        let mistakes = [
+            (
+                name.is_empty() || !name.chars().all(is_plain),
+                "a name has lower-case letters, digits and `-`: files are named by it",
+            ),
+            (
+                both(self.rate.is_some(), self.load.is_some()),
+                "`rate` and `load` both say how many requests are sent; use one of them, or none \
+                 for a closed loop",
+            ),
+            (
+                both(self.origin_delay.is_some(), self.fail_every.is_some()),
+                "an origin is slow or fails, not both: `origin_delay` or `fail_every`",
+            ),
+            (
+                both(is_tcp, self.request.is_none() || self.response.is_some()),
+                "messages of TCP come back as they are: give `request` and no `response`",
+            ),
+            (
+                both(
+                    is_tcp,
+                    !self.keep_alive || self.chunked || self.fields > 0 || self.idle > 0,
+                ),
+                "TCP has no `keep_alive`, `chunked`, `fields` or `idle`",
+            ),
+            (
+                both(
+                    self.chunked,
+                    self.request.is_none() && self.response.is_none(),
+                ),
+                "`chunked` needs a `request` or `response` that is",
+            ),
+        ];
+        match mistakes.iter().find(|(is_wrong, _)| *is_wrong) {
+            Some((_, what)) => Err(format!("cell `{name}`: {what}")),
+            None => Ok(()),
         }
-        if self.rate.is_some() && self.load.is_some() {
-            return Err(format!(
-                "cell `{}`: `rate` and `load` both say how many requests are sent; use one of \
-                 them, or none for a closed loop",
-                self.name
-            ));
-        }
-        Ok(())
     }
 
     fn first(&self) -> Cell {
@@ -150,6 +182,7 @@ impl Entry {
             }),
             reload_every: self.reload_every.map(|length| length.0.0),
             upstreams: self.upstreams.map_or(1, |count| count.0.0),
+            layout: self.layout,
         }
     }
 

@@ -10,10 +10,11 @@ use super::folder::{SUBJECTS, advise};
 use super::now;
 use super::place::{Pinned, Place};
 use crate::cpu::{Accounts, family};
-use crate::experiment::Cell;
-use crate::load::{Load, Observation, Report, Running, Slow};
+use crate::experiment::{Cell, Protocol};
+use crate::fused::Fused;
+use crate::load::{self, Load, Observation, Report, Running, Slow};
 use crate::machine::Times;
-use crate::origin::{Behaviour, Origin};
+use crate::origin::Behaviour;
 use crate::record::{self, Cost, Slice};
 use crate::subject::find::Found;
 use crate::subject::process::Process;
@@ -34,7 +35,7 @@ pub(super) struct Once<'a> {
     pub(super) found: &'a Found,
     /// Requests per second, 0 in a closed loop.
     pub(super) rate: u64,
-    pub(super) place: &'a Place,
+    pub(super) place: Place,
     pub(super) warm_up: Duration,
     pub(super) window: Duration,
     pub(super) seed: u64,
@@ -83,10 +84,7 @@ pub(super) fn measure(once: &Once<'_>) -> io::Result<Measured> {
     };
     let before = Accounts::of(process.pid())?;
     let asked = origin.counters().requests.load(Relaxed);
-    let running = {
-        let _pinned = Pinned::to(once.place.bed)?;
-        load(once, process.address()).start()?
-    };
+    let running = origin.start_load(&load(once, process.address()))?;
     let mut watch = Watch {
         once,
         origin: &origin,
@@ -103,9 +101,11 @@ pub(super) fn measure(once: &Once<'_>) -> io::Result<Measured> {
     Ok(measured)
 }
 
-fn origin(once: &Once<'_>) -> io::Result<Origin> {
+/// Origin and load share a thread: about half the cost of the two apart.
+fn origin(once: &Once<'_>) -> io::Result<Fused> {
     let _pinned = Pinned::to(once.place.bed)?;
     let behaviour = match (once.cell.origin_delay, once.cell.fail_every) {
+        _ if once.cell.protocol == Protocol::Tcp => Behaviour::Echo,
         (Some(delay), _) => Behaviour::Slow(delay),
         (None, Some(every)) => Behaviour::Flaky(every),
         (None, None) => Behaviour::Fast,
@@ -116,7 +116,7 @@ fn origin(once: &Once<'_>) -> io::Result<Origin> {
         _ => Ipv4Addr::UNSPECIFIED,
     };
     let listener = TcpListener::bind(SocketAddr::from((address, 0)))?;
-    Origin::start_on("origin", behaviour, listener, 1)
+    Fused::start("origin", behaviour, listener)
 }
 
 fn load(once: &Once<'_>, address: SocketAddr) -> Load {
@@ -124,6 +124,10 @@ fn load(once: &Once<'_>, address: SocketAddr) -> Load {
     let coding = if cell.chunked { "&chunked=1" } else { "" };
     let size = cell.response;
     Load {
+        protocol: match cell.protocol {
+            Protocol::Http1 => load::Protocol::Http1,
+            Protocol::Tcp => load::Protocol::Tcp,
+        },
         size: Some(size),
         body: (cell.request > 0).then_some(cell.request),
         chunked: cell.chunked,
@@ -146,7 +150,7 @@ fn load(once: &Once<'_>, address: SocketAddr) -> Load {
 /// A run under observation.
 struct Watch<'a> {
     once: &'a Once<'a>,
-    origin: &'a Origin,
+    origin: &'a Fused,
     process: &'a mut Process,
     running: &'a Running,
     reloaded: Instant,

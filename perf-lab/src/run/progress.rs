@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::experiment::Experiment;
 use crate::record::{Campaign, Run};
-use crate::statistics::Estimate;
+use crate::report::summary::{Row, Summary, baseline, cpu_us};
 
 /// Where a campaign stands.
 #[derive(Debug)]
@@ -31,7 +31,11 @@ impl Progress {
         let done = campaign.runs.len();
         let left = self.began.elapsed() * self.runs.saturating_sub(done) as u32 / done as u32;
         let verdict = match run.void.as_str() {
-            "" => format!("{:>9.2} µs/request{}", micros(run), so_far(campaign, run)),
+            "" => format!(
+                "{:>9.2} µs/request{}",
+                cpu_us(run).unwrap_or(0.0),
+                so_far(campaign, run)
+            ),
             why => format!("     void: {why}"),
         };
         format!(
@@ -53,27 +57,24 @@ fn clock(length: Duration) -> String {
 
 /// The ratio of both figures so far, whether their rounds are whole or not.
 fn so_far(campaign: &Campaign, run: &Run) -> String {
-    let baseline = index_of_baseline(campaign);
     let mean = |subject: usize| {
         let all = campaign.runs.iter();
         let own = all.filter(|other| (other.cell, other.subject) == (run.cell, subject));
-        let values: Vec<f64> = own.filter(|run| run.void.is_empty()).map(micros).collect();
+        let values = own.filter(|run| run.void.is_empty()).filter_map(cpu_us);
+        let values: Vec<f64> = values.collect();
         values.iter().sum::<f64>() / values.len() as f64
     };
-    match baseline {
-        Some(baseline) if baseline != run.subject => {
-            let ratio = mean(run.subject) / mean(baseline);
-            match ratio.is_finite() {
-                true => format!("  {ratio:.2} × {}", campaign.baseline),
-                false => String::new(),
-            }
-        }
-        _ => String::new(),
+    let other = baseline(campaign).filter(|baseline| *baseline != run.subject);
+    let ratio = other.map(|other| mean(run.subject) / mean(other));
+    match ratio.filter(|ratio| ratio.is_finite()) {
+        Some(ratio) => format!("  {ratio:.2} × {}", campaign.baseline),
+        None => String::new(),
     }
 }
 
 /// Every cell with every subject: CPU time per request, ratio, and what else counts.
 pub fn table(campaign: &Campaign) -> String {
+    let summary = Summary::of(campaign);
     let mut text = format!(
         "{}: {} rounds of 2 x {:.1} s, layout {}, ratios to {}\n",
         campaign.name,
@@ -87,16 +88,16 @@ pub fn table(campaign: &Campaign) -> String {
             0 => String::new(),
             rate => format!(", {rate} requests/s"),
         };
+        let connections = cell.connections;
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
-            "\n{} ({} connections{rate})\n{HEAD}",
-            cell.name, cell.connections
+            "\n{} ({connections} connections{rate})\n{HEAD}",
+            cell.name
         );
-        for (subject, named) in campaign.subjects.iter().enumerate() {
-            if let Some(row) = row(campaign, at, subject) {
-                let _ = writeln!(text, "  {:<18}{row}", named.name);
-            }
+        for row in summary.cell(at).filter(|row| row.valid + row.void > 0) {
+            let name = &campaign.subjects[row.subject].name;
+            let _ = writeln!(text, "  {name:<18}{}", columns(campaign, row));
         }
     }
     text
@@ -105,57 +106,33 @@ pub fn table(campaign: &Campaign) -> String {
 const HEAD: &str = "  subject             µs/request  ratio (MAD)      95 % interval    requests/s  \
                     p99 ms  conn/req  KiB/conn  void";
 
-/// `None` if the pair never ran.
-fn row(campaign: &Campaign, cell: usize, subject: usize) -> Option<String> {
-    let all = campaign.runs.iter();
-    let own: Vec<&Run> = all
-        .filter(|run| (run.cell, run.subject) == (cell, subject))
-        .collect();
-    let valid: Vec<&Run> = own
-        .iter()
-        .copied()
-        .filter(|run| run.void.is_empty())
-        .collect();
-    if own.is_empty() {
-        return None;
-    }
-    let void = own.len() - valid.len();
-    let Some(cost) = per_round(campaign, cell, subject) else {
-        return Some(format!(
-            "{:>12}  {}",
-            "-",
-            own.iter().find_map(|run| reason(run))?
-        ));
+fn columns(campaign: &Campaign, row: &Row) -> String {
+    let Some(cpu) = row.cpu else {
+        let mut runs = campaign.runs.iter();
+        let own = |run: &&Run| (run.cell, run.subject) == (row.cell, row.subject);
+        let void = runs.find(|run| own(run) && !run.void.is_empty());
+        let why = void.map_or("", |run| run.void.as_str());
+        return format!("{:>12}  void: {why}", "-");
     };
-    let middle = |value: &dyn Fn(&Run) -> f64| {
-        let values: Vec<f64> = valid.iter().map(|run| value(run)).collect();
-        Estimate::of(&values).map_or(0.0, |estimate| estimate.median)
-    };
-    let open = campaign.cells[cell].connections + campaign.cells[cell].idle;
-    let memory = |run: &Run| {
-        let grown = run.cost.resident.saturating_sub(run.cost.resident_before);
-        grown as f64 / 1024.0 / f64::from(open)
-    };
-    Some(format!(
-        "{:>12.2}  {}{:>11.0}{:>8.2}{:>10.4}{:>10.2}{void:>6}",
-        cost.median,
-        ratio(campaign, cell, subject),
-        middle(&|run| run.load.answered as f64 * 1e9 / (run.ended - run.started).max(1) as f64),
-        middle(&|run| p99(run) as f64 / 1e6),
-        middle(&|run| run.load.origin_connects as f64 / run.load.origin_requests.max(1) as f64),
-        middle(&memory),
-    ))
-}
-
-fn reason(run: &Run) -> Option<String> {
-    (!run.void.is_empty()).then(|| format!("void: {}", run.void))
+    let p99 = row
+        .latency
+        .as_ref()
+        .map_or(0, |all| all.value_at_percentile(99.0));
+    format!(
+        "{:>12.2}  {}{:>11.0}{:>8.2}{:>10.4}{:>10.2}{:>6}",
+        cpu.median,
+        ratio(row),
+        row.throughput,
+        p99 as f64 / 1e6,
+        row.connects_per_request,
+        row.kib_per_connection.unwrap_or(0.0),
+        row.void,
+    )
 }
 
 /// Ratio, deviation and interval in columns of their own width.
-fn ratio(campaign: &Campaign, cell: usize, subject: usize) -> String {
-    let baseline = index_of_baseline(campaign);
-    let ratios = baseline.map(|baseline| ratios(campaign, cell, [subject, baseline]));
-    let Some(estimate) = ratios.and_then(|ratios| Estimate::of(&ratios)) else {
+fn ratio(row: &Row) -> String {
+    let Some(estimate) = row.ratio else {
         return format!("{:<32}", "-");
     };
     let interval = estimate.interval.map_or("-".to_owned(), |(low, high)| {
@@ -163,46 +140,4 @@ fn ratio(campaign: &Campaign, cell: usize, subject: usize) -> String {
     });
     let middle = format!("{:.3} ({:.3})", estimate.median, estimate.mad);
     format!("{middle:<17}{interval:<15}")
-}
-
-fn per_round(campaign: &Campaign, cell: usize, subject: usize) -> Option<Estimate> {
-    let rounds = 0..campaign.rounds;
-    let values: Vec<f64> = rounds
-        .filter_map(|round| of_round(campaign, [cell, subject], round))
-        .collect();
-    Estimate::of(&values)
-}
-
-fn ratios(campaign: &Campaign, cell: usize, [subject, other]: [usize; 2]) -> Vec<f64> {
-    let of = |subject, round| of_round(campaign, [cell, subject], round);
-    let ratio = |round| Some(of(subject, round)? / of(other, round)?);
-    (0..campaign.rounds).filter_map(ratio).collect()
-}
-
-/// Mean of both runs of a round; `None` if one is void or missing.
-fn of_round(campaign: &Campaign, [cell, subject]: [usize; 2], round: u32) -> Option<f64> {
-    let wanted = |run: &&Run| (run.cell, run.subject, run.round) == (cell, subject, round);
-    let runs: Vec<&Run> = campaign.runs.iter().filter(wanted).collect();
-    let counts = runs.len() == 2 && runs.iter().all(|run| run.void.is_empty());
-    counts.then(|| f64::midpoint(micros(runs[0]), micros(runs[1])))
-}
-
-fn index_of_baseline(campaign: &Campaign) -> Option<usize> {
-    let mut subjects = campaign.subjects.iter();
-    subjects.position(|subject| subject.name == campaign.baseline)
-}
-
-fn micros(run: &Run) -> f64 {
-    run.cost.on_cpu as f64 / 1_000.0 / run.load.answered.max(1) as f64
-}
-
-/// From the intended time where there was one.
-fn p99(run: &Run) -> u64 {
-    let latency = match run.load.corrected.count {
-        0 => &run.load.service,
-        _ => &run.load.corrected,
-    };
-    let mut all = latency.percentiles.iter();
-    all.find(|(percentile, _)| *percentile == 99.0)
-        .map_or(0, |(_, value)| *value)
 }

@@ -13,8 +13,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::Kind;
 use super::find::Found;
 use super::template::Marks;
-use crate::experiment::Cell;
-use crate::load::Load;
+use crate::experiment::{Cell, Protocol};
+use crate::load::{self, Load};
 
 /// How long a subject may take to answer its first request.
 const START: Duration = Duration::from_secs(10);
@@ -52,7 +52,7 @@ impl Process {
         let mut last = io::Error::other("no port was tried");
         for _ in 0..PORTS {
             let mut process = Self::spawn(found, cell, origin, folder)?;
-            match process.wait_ready() {
+            match process.wait_ready(cell.protocol) {
                 Ok(()) => return Ok(process),
                 Err(error) if process.lost_port() => last = error,
                 Err(error) => return Err(error),
@@ -156,9 +156,12 @@ impl Process {
         }
     }
 
-    fn wait_ready(&mut self) -> io::Result<()> {
+    fn wait_ready(&mut self, protocol: Protocol) -> io::Result<()> {
         let mut load = Load::new(self.address, "/?size=1");
         (load.size, load.requests, load.connections) = (Some(1), Some(1), 1);
+        if protocol == Protocol::Tcp {
+            (load.protocol, load.body) = (load::Protocol::Tcp, Some(1));
+        }
         let began = Instant::now();
         while began.elapsed() < START {
             if load.run()?.answered == 1 {
