@@ -7,6 +7,7 @@
 
 mod ci;
 mod gate;
+mod peers;
 mod survive;
 mod tidy;
 
@@ -18,6 +19,7 @@ const USAGE: &str = "usage: cargo xtask <task>
   tidy      check the rules of the house over the whole tree
   ci        run everything that continuous integration runs (.ci/run)
   gate      count instructions of the hottest code and compare (--update: record them)
+  peers     install nginx, HAProxy and Envoy where they are missing; let Envoy read our files
   survive   reload, drain, restart of an origin and hardship under load; prints what was lost";
 
 fn main() -> ExitCode {
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         Some("tidy") => tidy::run(&root()),
         Some("ci") => ci::run(&root()),
         Some("gate") => gate::run(&root(), &rest),
+        Some("peers") => peers::run(&root()),
         Some("survive") => survive::run(&root()),
         Some("help" | "--help" | "-h") => {
             println!("{USAGE}");
