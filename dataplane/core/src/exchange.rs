@@ -544,6 +544,9 @@ impl Engine {
             let stats = &listener.http.routes.route(route).stats;
             stats.of(worker).counters.count_status(record.status);
         }
+        if listener.http.access_logs.is_empty() {
+            return;
+        }
         let facts = exchange.facts(&self.hostname);
         for log in &listener.http.access_logs {
             if !self

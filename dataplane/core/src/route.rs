@@ -266,13 +266,22 @@ impl RouteTable {
         facts: &Facts<'_>,
         scratch: &mut Vec<u8>,
     ) {
-        let weighted = match (self.forward(route), choice) {
-            (Some(forward), Some(choice)) => weighted_choice(forward, choice.weighted),
-            _ => None,
-        };
+        let weighted = self.weighted(route, choice);
         for edits in self.levels(route, weighted, |changes| &changes.response) {
             edit::edit_response(edits, response, facts, scratch);
         }
+    }
+
+    /// True if [`RouteTable::edit_response`] would have something to do: its facts cost more than
+    /// this question.
+    pub fn edits_response(&self, route: RouteRef, choice: Option<Choice>) -> bool {
+        let weighted = self.weighted(route, choice);
+        let mut levels = self.levels(route, weighted, |changes| &changes.response);
+        levels.any(|edits| !(edits.add.is_empty() && edits.remove.is_empty()))
+    }
+
+    fn weighted(&self, route: RouteRef, choice: Option<Choice>) -> Option<&WeightedCluster> {
+        weighted_choice(self.forward(route)?, choice?.weighted)
     }
 
     /// Counts an answered request at its route; 0 means that no status was sent.

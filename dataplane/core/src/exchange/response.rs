@@ -470,9 +470,12 @@ impl Engine {
         let Some(listener) = held.listener(exchange.listener) else {
             return;
         };
+        let routes = &listener.http.routes;
+        if !routes.edits_response(route, exchange.choice) {
+            return;
+        }
         let mut response = std::mem::take(&mut exchange.response);
         let facts = exchange.facts(&self.hostname);
-        let routes = &listener.http.routes;
         routes.edit_response(
             route,
             exchange.choice,

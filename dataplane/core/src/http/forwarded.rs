@@ -106,21 +106,34 @@ fn set_request_id(fields: &mut Fields, options: RequestId, trusted: bool, chance
     }
 }
 
+/// Sixteen digits: all nibbles at once, each in a byte of its own.
+fn hex(bits: u64) -> [u8; 16] {
+    let mut text = [0; 16];
+    let halves = [(bits >> 32) as u32, bits as u32];
+    for (half, out) in halves.into_iter().zip(text.chunks_exact_mut(8)) {
+        let mut nibbles = u64::from(half);
+        nibbles = (nibbles | nibbles << 16) & 0x0000_ffff_0000_ffff;
+        nibbles = (nibbles | nibbles << 8) & 0x00ff_00ff_00ff_00ff;
+        nibbles = (nibbles | nibbles << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+        // 10 to 15 carry into the fifth bit when 6 is added: they become letters.
+        let letters = ((nibbles + 0x0606_0606_0606_0606) >> 4) & 0x0101_0101_0101_0101;
+        let digits = nibbles + 0x3030_3030_3030_3030 + letters * u64::from(b'a' - b'9' - 1);
+        out.copy_from_slice(&digits.to_be_bytes());
+    }
+    text
+}
+
 /// A version 4 UUID (RFC 9562 section 5.4).
 fn random_uuid(chance: &mut Chance) -> [u8; 36] {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let (mut high, mut low) = (chance.bits(), chance.bits());
-    high = (high & !0xf000) | 0x4000;
-    low = (low & !(0b11 << 62)) | (0b10 << 62);
-    let bits = (u128::from(high) << 64) | u128::from(low);
+    let high = (chance.bits() & !0xf000) | 0x4000;
+    let low = (chance.bits() & !(0b11 << 62)) | (0b10 << 62);
+    let (high, low) = (hex(high), hex(low));
     let mut text = [b'-'; 36];
-    let mut shift = 128;
-    for (index, byte) in text.iter_mut().enumerate() {
-        if !matches!(index, 8 | 13 | 18 | 23) {
-            shift -= 4;
-            *byte = DIGITS[(bits >> shift) as usize & 15];
-        }
-    }
+    text[..8].copy_from_slice(&high[..8]);
+    text[9..13].copy_from_slice(&high[8..12]);
+    text[14..18].copy_from_slice(&high[12..]);
+    text[19..23].copy_from_slice(&low[..4]);
+    text[24..].copy_from_slice(&low[4..]);
     text
 }
 
@@ -208,6 +221,9 @@ mod tests {
 
     #[test]
     fn request_ids_are_uuids_of_version_4() {
+        for bits in [0, 0x0123_4567_89ab_cdef, u64::MAX, 0xfedc_ba98_7654_3210] {
+            assert_eq!(hex(bits), *format!("{bits:016x}").as_bytes());
+        }
         let text = random_uuid(&mut Chance::new(1));
         assert_eq!((text[8], text[14]), (b'-', b'4'));
         assert!(matches!(text[19], b'8' | b'9' | b'a' | b'b'));
