@@ -199,9 +199,8 @@ fn run(campaign: &Campaign, number: u64, key: (usize, usize, u32, bool)) -> Run 
             threads: u32::from(request > 0),
             resident_before: resident * 9 / 10,
             resident,
-            accounted: request * answered,
-            ksoftirqd: 1_000_000,
             steal: 0.1,
+            ..Cost::default()
         },
         void: String::new(),
         series: (1..=20)
