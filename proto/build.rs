@@ -1,5 +1,6 @@
 //! Compiles the `.proto` files of this folder, without protoc: the types go to `all.rs`, the
-//! descriptors of xDS to `descriptors.bin` and those of measurements to `smp.bin`, all in `OUT_DIR`.
+//! descriptors of xDS to `descriptors.bin` and those of measurements to `smp.bin`, all of them in
+//! `OUT_DIR`.
 
 #![forbid(unsafe_code)]
 

@@ -5,10 +5,12 @@ mod folder;
 #[path = "report/made_up.rs"]
 mod made_up;
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use folder::Folder;
+use perf_lab::report;
 
 #[test]
 fn every_run_has_its_folder_void_ones_too() {
@@ -27,6 +29,67 @@ fn every_run_has_its_folder_void_ones_too() {
     let void = folder.0.join(&campaign.runs[1].id).join("smp/result.yaml");
     let void = fs::read_to_string(void).expect("written");
     assert!(void.contains("valid: \"false\"") && void.contains("errors_total: \"5\""));
+}
+
+/// With `PENSTOCK_BLESS` set it writes the files instead.
+#[test]
+fn the_golden_run_has_the_same_bytes_in_all_forms() {
+    let campaign = made_up::small();
+    let folder = Folder::with("golden", &campaign);
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/golden");
+    let run = &campaign.runs[4].id;
+    let mut names = files(&folder.0.join(run));
+    names = names.iter().map(|name| Path::new(run).join(name)).collect();
+    names.push("report.html".into());
+    names.sort();
+    if env::var_os("PENSTOCK_BLESS").is_some() {
+        bless(&folder.0, &golden, &names);
+    }
+    assert_eq!(files(&golden), names);
+    for name in names {
+        let (is, should) = (fs::read(folder.0.join(&name)), fs::read(golden.join(&name)));
+        assert!(
+            is.expect("written") == should.expect("in the tree"),
+            "{}: run this test with PENSTOCK_BLESS=1 and look at the difference",
+            name.display()
+        );
+    }
+}
+
+fn bless(from: &Path, to: &Path, names: &[PathBuf]) {
+    let _ = fs::remove_dir_all(to);
+    for name in names {
+        let path = to.join(name);
+        fs::create_dir_all(path.parent().expect("it has a folder")).expect("there is room");
+        fs::copy(from.join(name), path).expect("there is room");
+    }
+}
+
+#[test]
+fn the_record_that_is_read_gives_the_same_page() {
+    let folder = Folder::with("again", &made_up::small());
+    let read = report::read(&folder.0).expect("it is whole");
+    assert_eq!(read, made_up::small());
+    let page = folder.0.join("report.html");
+    let first = fs::read(&page).expect("written");
+    report::write(&read, &folder.0).expect("there is room");
+    assert_eq!(fs::read(&page).expect("written"), first);
+}
+
+#[test]
+fn a_record_that_lies_is_refused_and_not_followed() {
+    let folder = Folder::with("lies", &made_up::small());
+    let mut campaign = made_up::small();
+    campaign.runs[0].id = "../elsewhere".to_owned();
+    let error = report::write(&campaign, &folder.0).expect_err("no name of a folder");
+    assert!(error.to_string().contains("no UUID"), "{error}");
+    campaign = made_up::small();
+    campaign.runs[0].subject = 9;
+    let error = report::write(&campaign, &folder.0).expect_err("no such subject");
+    assert!(error.to_string().contains("no subject 9"), "{error}");
+    fs::write(folder.0.join(report::RECORD), "{\"id\": ").expect("there is room");
+    let error = report::read(&folder.0).expect_err("half a record");
+    assert!(error.to_string().contains("campaign.json: EOF"), "{error}");
 }
 
 /// All files below a folder, relative to it, in order.
