@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use traffic::{Drive, LoadOptions, OriginOptions, RelayOptions};
 
-use crate::reading::FolderOptions;
+use crate::reading::{CompareOptions, FolderOptions};
 
 /// Load generator, origin and measurements for gateways
 #[derive(Debug, Parser)]
@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Report(FolderOptions),
     /// Check the files of a campaign against the rules of their forms
     Check(FolderOptions),
+    /// Put two campaigns side by side and mark what changed beyond the noise
+    Compare(CompareOptions),
 }
 
 #[derive(Debug, Args)]

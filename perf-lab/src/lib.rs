@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod base64;
+pub mod compare;
 pub mod cpu;
 pub mod experiment;
 pub mod fused;

@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         Command::List => campaign::list(),
         Command::Report(options) => reading::report(&options),
         Command::Check(options) => reading::check(&options),
+        Command::Compare(options) => reading::compare(&options),
     };
     done.unwrap_or_else(|error| {
         eprintln!("perf-lab: {error}");

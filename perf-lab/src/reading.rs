@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use perf_lab::compare::Comparison;
 use perf_lab::report;
 
 #[derive(Debug, Args)]
@@ -13,6 +14,31 @@ pub(crate) struct FolderOptions {
     /// Folder of a campaign, with its campaign.json
     #[arg(value_name = "FOLDER")]
     folder: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompareOptions {
+    /// Folder of the earlier campaign
+    #[arg(value_name = "A")]
+    a: PathBuf,
+    /// Folder of the later campaign
+    #[arg(value_name = "B")]
+    b: PathBuf,
+    /// Where the page goes [default: compare.html in B]
+    #[arg(long, value_name = "FILE")]
+    page: Option<PathBuf>,
+}
+
+/// Prints the two side by side and writes the page.
+pub(crate) fn compare(options: &CompareOptions) -> io::Result<ExitCode> {
+    let (a, b) = (report::read(&options.a)?, report::read(&options.b)?);
+    let comparison = Comparison::of(&a, &b).map_err(io::Error::other)?;
+    print!("{}", comparison.text());
+    let default = || options.b.join("compare.html");
+    let page = options.page.clone().unwrap_or_else(default);
+    report::write_page(&page, &comparison.page())?;
+    println!("\npage: {}", page.display());
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Writes everything anew from the record.

@@ -14,13 +14,13 @@
 //! ```
 
 pub mod check;
-mod entry;
+pub(crate) mod entry;
 mod files;
 mod fortio;
 mod histogram;
 mod meshery;
 mod onepage;
-mod page;
+pub(crate) mod page;
 mod raw;
 mod smp;
 pub(crate) mod store;
@@ -51,6 +51,14 @@ pub fn write(campaign: &Campaign, folder: &Path) -> io::Result<()> {
     }
     let page = page::of_campaign(campaign);
     store(&folder.join("report.html"), page.as_bytes())
+}
+
+/// Writes a page, whole or not at all.
+///
+/// # Errors
+/// If it cannot be written; the error names the file.
+pub fn write_page(path: &Path, page: &str) -> io::Result<()> {
+    store(path, page.as_bytes())
 }
 
 /// The record in a folder.

@@ -2,12 +2,12 @@
 //! needed to doubt it: the machine, the commands, the configurations, what does not count.
 
 mod cell;
-pub(super) mod chart;
+pub(crate) mod chart;
 mod curves;
-pub(super) mod html;
+pub(crate) mod html;
 mod place;
 mod run;
-pub(super) mod words;
+pub(crate) mod words;
 
 pub(super) use run::page as of_run;
 
