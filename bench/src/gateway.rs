@@ -52,6 +52,7 @@ impl Gateway {
             buffers_limit: 256,
             connections_limit: 64,
             hostname: "gateway".into(),
+            relay_bytes_min: u64::MAX,
             stats: Arc::new(PerWorker::new(1)),
         });
         let mut gateway = Self {
@@ -147,7 +148,9 @@ impl Gateway {
                     self.answers.push_back(Event::Closed { conn });
                 }
                 Op::ReceiveOn { .. } | Op::ReceiveOff { .. } => {}
-                Op::Refuse { .. } | Op::Unlisten { .. } => unreachable!("nothing is refused here"),
+                Op::Refuse { .. } | Op::Unlisten { .. } | Op::Relay { .. } => {
+                    unreachable!("nothing is refused or relayed here")
+                }
             }
         }
     }

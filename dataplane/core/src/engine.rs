@@ -36,6 +36,9 @@ pub struct EngineOptions {
     pub connections_limit: usize,
     /// Name of this machine, for `%HOSTNAME%`.
     pub hostname: Box<str>,
+    /// Bytes of a body still to come from which on the driver is offered to relay it
+    /// (`limits::RELAY_BYTES_MIN`).
+    pub relay_bytes_min: u64,
     /// Counters of the workers.
     pub stats: Arc<PerWorker<WorkerStats>>,
 }
@@ -68,6 +71,7 @@ pub struct Engine {
     pub(crate) log: LogQueue,
     pub(crate) hostname: Box<str>,
     pub(crate) stats: Arc<PerWorker<WorkerStats>>,
+    pub(crate) relay_bytes_min: u64,
     pub(crate) accepted: u64,
     pub(crate) draining: bool,
 }
@@ -96,6 +100,7 @@ impl Engine {
             log: LogQueue::new(limits::LOG_BYTES_MAX),
             hostname: options.hostname,
             stats: options.stats,
+            relay_bytes_min: options.relay_bytes_min,
             accepted: 0,
             draining: false,
         }
@@ -125,7 +130,7 @@ impl Engine {
             Event::Unlistened { listener } => self.generations.left(listener),
             Event::Connected { conn, result } => self.upstream_connected(conn, result),
             Event::Received { conn, buffer } => {
-                self.count_received(conn, buffer.len());
+                self.count_received(conn, buffer.len() as u64);
                 match self.side(conn) {
                     Some(SideOf::Downstream) => self.downstream_received(conn, buffer),
                     Some(SideOf::Upstream) => self.upstream_received(conn, buffer),
@@ -140,6 +145,7 @@ impl Engine {
                 self.buffers.give(buffer);
                 self.sent(conn, bytes);
             }
+            Event::Relayed { from, bytes, held } => self.relayed(from, bytes, held),
             Event::End { conn } => self.ended(conn),
             Event::Failed { conn, fault } => match self.side(conn) {
                 Some(SideOf::Downstream) => self.downstream_failed(conn),
@@ -167,7 +173,7 @@ impl Engine {
         };
         link.queued -= charge(bytes as usize);
         let closing = link.closing;
-        self.count_sent(id, bytes);
+        self.count_sent(id, u64::from(bytes));
         if closing {
             return;
         }
@@ -179,8 +185,7 @@ impl Engine {
     }
 
     /// Every byte that was read counts, whatever becomes of it.
-    fn count_received(&self, id: ConnId, bytes: usize) {
-        let bytes = bytes as u64;
+    pub(crate) fn count_received(&self, id: ConnId, bytes: u64) {
         match self.connections.find(id.into()) {
             Some(Connection::Downstream(downstream)) => {
                 let counters = &downstream.stats.of(self.worker).counters;
@@ -196,8 +201,7 @@ impl Engine {
     }
 
     /// Every byte that the kernel took counts: heads, framing and payload.
-    fn count_sent(&self, id: ConnId, bytes: u32) {
-        let bytes = u64::from(bytes);
+    pub(crate) fn count_sent(&self, id: ConnId, bytes: u64) {
         match self.connections.find(id.into()) {
             Some(Connection::Downstream(downstream)) => {
                 let counters = &downstream.stats.of(self.worker).counters;
@@ -354,7 +358,17 @@ impl Machine for Engine {
     }
 
     fn poll_op(&mut self) -> Option<Op> {
-        self.ops.pop_front()
+        loop {
+            match self.ops.pop_front()? {
+                Op::Relay { from, to, .. } => {
+                    // Bytes may have arrived since it was queued.
+                    if let Some(bytes) = self.relay_bytes(from, to) {
+                        return Some(Op::Relay { from, to, bytes });
+                    }
+                }
+                op => return Some(op),
+            }
+        }
     }
 
     fn poll_timeout(&self) -> Time {

@@ -14,6 +14,11 @@
 //! - `End` (the other end shut down its sending side) arrives once, after the last `Received`, also
 //!   while receive is off, if nothing stands before it; `Failed` means that the connection is
 //!   unusable in both directions. Neither closes it: the engine does, with `Op::Close`.
+//! - `Op::Relay` is a leave, not an order. Driver and engine count down the same number: by
+//!   `Received`, and by `Relayed` for bytes that went from kernel to kernel. Until it is down the
+//!   engine sends to the other side only what came as `Received`. The relay ends with the count or
+//!   with the close of either side, and what is held in between is dropped then. `ReceiveOff`
+//!   pauses it. `End` and `Failed` of the source come after everything that it sent has left.
 //! - A `Connect` that failed is a connection all the same: after `Connected` with an error, its id
 //!   is free only once it was closed.
 //! - `Op::Close` drops unsent segments (their buffers go back to the pool), and is always answered
@@ -131,6 +136,15 @@ pub enum Event {
         /// The bytes.
         buffer: Buffer,
     },
+    /// Bytes left by a relay, or began to wait in it.
+    Relayed {
+        /// The connection on which they arrived.
+        from: ConnId,
+        /// How many left to the other side since the last time.
+        bytes: u64,
+        /// How many wait in between for the other side to take them.
+        held: u32,
+    },
     /// The other end will send no more.
     End {
         /// The connection.
@@ -191,6 +205,17 @@ pub enum Op {
         conn: ConnId,
         /// The bytes.
         segment: Buffer,
+    },
+    /// The next bytes that arrive on one connection are for another as they are: the driver may
+    /// move them by itself, behind everything given before. Bytes that it does not move arrive as
+    /// `Received`. The count is that of the moment in which the operation is taken.
+    Relay {
+        /// Where they arrive.
+        from: ConnId,
+        /// Where they go.
+        to: ConnId,
+        /// How many there are, at least one.
+        bytes: u64,
     },
     /// Receive again.
     ReceiveOn {

@@ -17,6 +17,7 @@
 //! nothing can reach the same exchange twice.
 
 mod deadlines;
+mod relay;
 mod request;
 mod response;
 
@@ -46,6 +47,8 @@ use crate::route::{Choice, RouteRef};
 use crate::slab::Key;
 use crate::timer::Alarm;
 use crate::upstream::Use;
+
+use self::relay::Offer;
 
 /// Where the request stands.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -116,6 +119,8 @@ pub(crate) struct Exchange {
     pub(crate) pending_bytes: u32,
     /// The whole request was received.
     pub(crate) request_complete: bool,
+    /// Whether the driver was offered to relay the body by itself.
+    pub(crate) request_offer: Offer,
     /// The protocol that the client offers to switch to.
     pub(crate) upgrade: Option<Span>,
     /// The offer is passed on to the origin.
@@ -130,6 +135,7 @@ pub(crate) struct Exchange {
     /// How the body is framed towards the client.
     pub(crate) response_framing: BodyLength,
     pub(crate) interim: u8,
+    pub(crate) response_offer: Offer,
 
     /// The client's connection may serve another request after this one.
     pub(crate) keep_downstream: bool,
@@ -227,6 +233,7 @@ impl Exchange {
             pending: VecDeque::new(),
             pending_bytes: 0,
             request_complete: false,
+            request_offer: Offer::None,
             upgrade: None,
             upgrading: false,
             response_stage: ResponseStage::Head,
@@ -236,6 +243,7 @@ impl Exchange {
             response_body: BodyDecoder::None,
             response_framing: BodyLength::None,
             interim: 0,
+            response_offer: Offer::None,
             keep_downstream: false,
             keep_upstream: false,
             reused: false,

@@ -62,6 +62,10 @@ pub const FORMAT_BYTES_MAX: usize = 64 * 1024;
 /// Levels of objects and lists in a JSON format.
 pub const FORMAT_DEPTH_MAX: usize = 16;
 
+/// Bytes of a body still to come from which on a driver may move them from kernel to kernel: for
+/// fewer, setting that up costs more than copying them.
+pub const RELAY_BYTES_MIN: u64 = 256 * 1024;
+
 /// Connections of one worker, both sides; also bounds slab slots.
 pub const CONNECTIONS_PER_WORKER: usize = 1 << 17;
 

@@ -35,6 +35,8 @@ pub(crate) struct Link {
     pub(crate) paused: bool,
     /// The other side's receive is off because `queued` is above the high watermark.
     pub(crate) blocks: bool,
+    /// A relay holds bytes that it does not take.
+    pub(crate) holds: bool,
     /// The other end sent FIN.
     pub(crate) ended: bool,
     /// We sent FIN.
@@ -61,6 +63,7 @@ impl Link {
             receiving: true,
             paused: false,
             blocks: false,
+            holds: false,
             ended: false,
             shut: false,
             closing: false,

@@ -5,6 +5,8 @@
 //! leaves: bytes taken before `ReceiveOff` still arrive, `Sent` comes late, stray events arrive
 //! between `Close` and `Closed`. An operation that the contract forbids is a violation.
 
+mod relay;
+
 use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
 
@@ -14,6 +16,8 @@ use penstock_core::event::{Close, ConnId, Event, IoFault, Time};
 
 use crate::agenda::Action;
 use crate::net::{LinkId, Net};
+pub use relay::RelayHabits;
+use relay::{Relay, Relays};
 
 /// What the driver is like in one run.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +36,8 @@ pub struct DriverHabits {
     pub strays: bool,
     /// Most bytes and segments that one connection may have waiting to be sent.
     pub queue_bound: (usize, usize),
+    /// Offers to relay.
+    pub relays: RelayHabits,
 }
 
 /// The machine's sockets.
@@ -40,6 +46,8 @@ pub struct Driver {
     slots: Vec<Option<Conn>>,
     used: HashSet<ConnId>,
     starved: Vec<ConnId>,
+    /// Relays that are on.
+    pub relays: Relays,
     incoming: Vec<Option<LinkId>>,
     /// Buffers that the driver owns now.
     pub buffers_held: usize,
@@ -56,6 +64,9 @@ struct Conn {
     phase: Phase,
     receive_on: bool,
     taken: u32,
+    /// Bytes of the receives under way.
+    taken_bytes: u64,
+    relay: Option<Relay>,
     sends: VecDeque<Segment>,
     queued: usize,
     segments: usize,
@@ -88,6 +99,7 @@ impl Driver {
             slots: Vec::new(),
             used: HashSet::new(),
             starved: Vec::new(),
+            relays: Relays::new(habits.relays),
             incoming: Vec::new(),
             buffers_held: 0,
             queued_max: 0,
@@ -196,6 +208,9 @@ impl Driver {
         if buffer.capacity() != Buffer::with_payload(pool.payload()).capacity() {
             net.violation(format!("segment for {id:?} is not of the pool"));
         }
+        if self.is_relayed_into(id) {
+            net.violation(format!("a segment for {id:?}, to which a relay goes"));
+        }
         let Some(conn) = self.open_conn(net, id, "send") else {
             self.give(pool, buffer);
             return;
@@ -228,6 +243,9 @@ impl Driver {
 
     /// `Op::Shutdown`.
     pub fn shutdown(&mut self, net: &mut Net, id: ConnId) {
+        if self.is_relayed_into(id) {
+            net.violation(format!("shutdown of {id:?}, to which a relay goes"));
+        }
         let Some(conn) = self.open_conn(net, id, "shutdown") else {
             return;
         };
@@ -251,6 +269,7 @@ impl Driver {
         }
         conn.phase = Phase::Closing;
         conn.muted = !strays;
+        conn.relay = None;
         let sends = std::mem::take(&mut conn.sends);
         let at = conn
             .receive_clock
@@ -260,6 +279,7 @@ impl Driver {
         for segment in sends {
             self.give(pool, segment.buffer);
         }
+        self.end_relays(id);
         if let Some(link) = link {
             net.close_near(link, how == Close::Reset);
         }
@@ -306,11 +326,13 @@ impl Driver {
             conn.fin_sent = true;
             net.send_fin(link);
         }
+        self.relay_into(net, id);
     }
 
     /// Takes what is there, as far as receive is on and buffers last, and plans the events.
     pub fn readable(&mut self, net: &mut Net, pool: &mut BufferPool, id: ConnId) {
         let habits = self.habits;
+        self.move_bulk(net, id);
         let Some(conn) = self.find_mut(id) else {
             return;
         };
@@ -327,6 +349,8 @@ impl Driver {
             took += 1;
             conn.fill(net, link, &mut buffer, habits.receive_piece);
             conn.taken += 1;
+            conn.taken_bytes += buffer.len() as u64;
+            conn.relay_missed(buffer.len());
             let at = conn.receive_at(net, habits.delay);
             net.agenda
                 .at(at, Action::Event(Event::Received { conn: id, buffer }));
@@ -364,7 +388,10 @@ impl Driver {
                 conn.failed = result.is_err();
                 conn.phase = Phase::Open;
             }
-            Event::Received { .. } => conn.taken -= 1,
+            Event::Received { buffer, .. } => {
+                conn.taken -= 1;
+                conn.taken_bytes -= buffer.len() as u64;
+            }
             Event::Sent { bytes, .. } => {
                 conn.queued -= *bytes as usize;
                 conn.segments -= 1;
@@ -417,6 +444,8 @@ impl Conn {
             phase,
             receive_on: phase == Phase::Open,
             taken: 0,
+            taken_bytes: 0,
+            relay: None,
             sends: VecDeque::new(),
             queued: 0,
             segments: 0,
@@ -434,6 +463,7 @@ impl Conn {
         let Some(link) = self.link else { return false };
         self.receive_on
             && !self.failed
+            && !self.relay_receives()
             && self.taken < receives
             && !net.link(link).inward.inbox.is_empty()
     }
@@ -457,7 +487,7 @@ impl Conn {
     /// Plans `End` or `Failed` when it is their turn.
     fn report_end(&mut self, net: &mut Net, link: LinkId, habits: DriverHabits) {
         let inward = &net.link(link).inward;
-        let drained = inward.inbox.is_empty();
+        let drained = inward.inbox.is_empty() && !self.relay_holds();
         let (fin, reset) = (inward.fin, inward.reset);
         if reset && !self.failed && (drained || !self.receive_on) {
             self.failed = true;
@@ -508,6 +538,7 @@ pub fn event_conn(event: &Event) -> Option<ConnId> {
     match *event {
         Event::Connected { conn, .. }
         | Event::Received { conn, .. }
+        | Event::Relayed { from: conn, .. }
         | Event::End { conn }
         | Event::Sent { conn, .. }
         | Event::Failed { conn, .. }

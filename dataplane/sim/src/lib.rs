@@ -71,6 +71,7 @@ fn engine(scenario: &Scenario, stats: &Arc<PerWorker<WorkerStats>>) -> Engine {
         buffers_limit: settings.buffers_limit,
         connections_limit: settings.connections_limit,
         hostname: "sim".into(),
+        relay_bytes_min: settings.relay_bytes_min,
         stats: Arc::clone(stats),
     })
 }

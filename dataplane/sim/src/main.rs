@@ -63,10 +63,12 @@ fn many(range: &str, mode: Mode) -> ExitCode {
     let mut broken = 0u64;
     let mut marks = 0;
     let mut outcomes = [0u64; 4];
+    let mut relayed = 0;
     let mut counters = BTreeMap::new();
     for seed in seeds {
         let report = run(seed, Keep::Digest);
         marks += report.marks;
+        relayed += report.relayed;
         for (sum, &count) in outcomes.iter_mut().zip(&report.outcomes) {
             *sum += u64::from(count);
         }
@@ -84,6 +86,7 @@ fn many(range: &str, mode: Mode) -> ExitCode {
     for (name, count) in &counters {
         println!("{count:>12} {name}");
     }
+    println!("{relayed:>12} bytes relayed by the driver");
     let [answered, declined, cut, unserved] = outcomes;
     println!("requests: {answered} answered, {declined} declined, {cut} cut, {unserved} unserved");
     println!("{count} seeds, {broken} broken, {marks} events, operations and packets");

@@ -8,7 +8,7 @@ mod messages;
 
 use crate::client::ClientPlan;
 use crate::dice::Dice;
-use crate::driver::DriverHabits;
+use crate::driver::{DriverHabits, RelayHabits};
 use crate::ledger::{Rules, Tolerance};
 use crate::message::{Framing, RequestPlan};
 use crate::net::{Cut, Direction, Ending, Habits};
@@ -92,6 +92,8 @@ pub struct Settings {
     pub connection_duration_max: u64,
     /// 0 round robin, 1 random, 2 least request.
     pub policy: u8,
+    /// Bytes of a body still to come from which on the driver is offered to relay it.
+    pub relay_bytes_min: u64,
     /// Seed of the engine.
     pub engine_seed: u64,
 }
@@ -190,6 +192,9 @@ impl Draft {
         let settings = settings(weather, payload, dice);
         let origin_link = habits(dice);
         let mut tolerance = Tolerance::default();
+        // Dice of their own: worlds keep what they had before there were relays.
+        let mut relay_dice = Dice::new(seed ^ 0x4e1a);
+        let relay_bytes_min = relay_dice.pick(&[1, 1, 1, 100, 2000, u64::MAX]);
         let storm = weather == Weather::Storm;
         let small_pool = storm && dice.one_in(3);
         let connect_faults = connect_faults(storm, dice);
@@ -219,9 +224,13 @@ impl Draft {
                 } else {
                     8192
                 },
+                relay_bytes_min,
                 ..settings
             },
-            driver: driver_habits(dice, receives, (queue_bytes, queue_segments)),
+            driver: DriverHabits {
+                relays: relay_habits(&mut relay_dice),
+                ..driver_habits(dice, receives, (queue_bytes, queue_segments))
+            },
             requests: Vec::new(),
             excused: Vec::new(),
             clients: Vec::new(),
@@ -439,6 +448,7 @@ fn settings(weather: Weather, payload: usize, dice: &mut Dice) -> Settings {
         breaker_connections: rarely(dice, weather != Weather::Accidents, (1, 3), 1024) as u32,
         connection_duration_max: rarely(dice, true, (10 * MS, 2 * SECOND), 0),
         policy: dice.below(3) as u8,
+        relay_bytes_min: u64::MAX,
         engine_seed: dice.bits(),
     }
 }
@@ -483,6 +493,16 @@ fn driver_habits(dice: &mut Dice, receives: u32, queue_bound: (usize, usize)) ->
         end_while_off: dice.one_in(2),
         strays: dice.one_in(2),
         queue_bound,
+        relays: RelayHabits::default(),
+    }
+}
+
+fn relay_habits(dice: &mut Dice) -> RelayHabits {
+    RelayHabits {
+        takes: dice.pick(&[0, 50, 100, 100, 100, 100]),
+        gives_up_one_in: dice.pick(&[0, 0, 3, 20]),
+        pipe: dice.pick(&[1, 100, 5000, 65_536]),
+        seed: dice.bits(),
     }
 }
 

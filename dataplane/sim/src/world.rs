@@ -50,6 +50,8 @@ pub struct Report {
     pub outcomes: [u32; 4],
     /// What the machine's own counters say, by name.
     pub counters: Vec<(&'static str, u64)>,
+    /// Bytes that the driver relayed by itself.
+    pub relayed: u64,
     /// The first broken rule.
     pub violation: Option<String>,
     /// The lines of the trace, if kept.
@@ -189,6 +191,7 @@ impl<'m, M: Machine> World<'m, M> {
             lasted: self.net.now().0,
             outcomes,
             counters: self.configurator.counters(),
+            relayed: self.driver.relays.moved,
             violation: self.net.trace.first_violation().map(str::to_owned),
             lines: self.net.trace.lines().to_vec(),
         }
@@ -450,6 +453,7 @@ impl<'m, M: Machine> World<'m, M> {
             self.machine.handle_timeout(now);
         }
         self.drain_ops(OPS_PER_TURN_MAX + 100 * events);
+        self.driver.begin_relays(&mut self.net);
         for conn in received {
             self.driver
                 .readable(&mut self.net, self.machine.buffers(), conn);
@@ -499,6 +503,7 @@ impl<'m, M: Machine> World<'m, M> {
                 net.trace.bytes(segment.as_slice());
                 self.driver.send(net, pool, conn, segment);
             }
+            Op::Relay { from, to, bytes } => self.driver.relay(net, from, to, bytes),
             Op::ReceiveOn { conn } => self.driver.receive(net, pool, conn, true),
             Op::ReceiveOff { conn } => self.driver.receive(net, pool, conn, false),
             Op::Shutdown { conn } => self.driver.shutdown(net, conn),

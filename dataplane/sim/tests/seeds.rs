@@ -21,7 +21,15 @@ fn check(seed: u64) -> Report {
 }
 
 fn check_all(seeds: Range<u64>) {
-    let answered: u32 = seeds.map(|seed| check(seed).outcomes[0]).sum();
+    let (mut answered, mut relayed) = (0, 0);
+    for report in seeds.map(check) {
+        answered += report.outcomes[0];
+        relayed += report.relayed;
+    }
+    assert!(
+        relayed > 500_000,
+        "the driver relays next to nothing: {relayed} bytes"
+    );
     assert!(
         answered > 1000,
         "the simulator is idle: {answered} requests answered"

@@ -44,6 +44,7 @@ pub(super) fn engine_maker(
             buffers_limit: limits::BUFFERS_PER_WORKER,
             connections_limit: limits::CONNECTIONS_PER_WORKER,
             hostname: hostname.clone(),
+            relay_bytes_min: limits::RELAY_BYTES_MIN,
             stats: stats.clone(),
         })
     }

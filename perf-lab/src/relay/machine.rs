@@ -210,7 +210,10 @@ impl Machine for RelayMachine {
             } => self.sent(conn, bytes as usize, buffer),
             Event::Closed { conn } => self.closed(conn),
             Event::Drain => self.draining = true,
-            Event::AcceptFailed { .. } | Event::Unlistened { .. } | Event::Snapshot(_) => {}
+            Event::AcceptFailed { .. }
+            | Event::Unlistened { .. }
+            | Event::Relayed { .. }
+            | Event::Snapshot(_) => {}
         }
     }
 

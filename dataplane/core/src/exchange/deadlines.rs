@@ -5,6 +5,7 @@ use crate::engine::Engine;
 use crate::event::{Close, ConnId, Time};
 use crate::fault::{Cause, Fault, Side};
 use crate::limits::{FLUSH_TIMEOUT, PACE_BYTES_MIN, PACE_INTERVAL};
+use crate::link::Link;
 use crate::slab::Key;
 use crate::timer::Owner;
 
@@ -89,10 +90,14 @@ impl Engine {
             link.paused = !link.receiving;
             paused
         });
+        let relay_holds = exchange
+            .upstream
+            .and_then(|upstream| self.link(upstream))
+            .is_some_and(|link| link.holds);
         // It waits for a 100 that the origin, or a connection to it, has to come first for.
         let awaits_continue =
             exchange.framing.expect_continue && exchange.record.bytes_received == 0;
-        paused || awaits_continue || exchange.stage < Stage::Body
+        paused || relay_holds || awaits_continue || exchange.stage < Stage::Body
     }
 
     /// S06: the client reads nothing of what is due.
@@ -117,9 +122,10 @@ impl Engine {
         });
     }
 
-    /// Restarts the clock of S06 while the client's connection is full, stops it otherwise.
+    /// Restarts the clock of S06 while the client's connection is full or a relay holds bytes for it, stops it otherwise.
     pub(crate) fn watch_client_reading(&mut self, id: ConnId) {
-        match self.link(id).is_some_and(|link| link.blocks) {
+        let waits = |link: &Link| link.blocks || link.holds;
+        match self.link(id).is_some_and(waits) {
             true => self.arm(id, self.now.time.after(FLUSH_TIMEOUT)),
             false => self.disarm(id),
         }

@@ -113,7 +113,7 @@ impl Engine {
         }
     }
 
-    fn request_is_complete(&mut self, exchange: &mut Exchange) {
+    pub(super) fn request_is_complete(&mut self, exchange: &mut Exchange) {
         if exchange.request_complete {
             return;
         }
@@ -458,6 +458,7 @@ impl Engine {
             if self.link(upstream).is_some_and(|link| !link.blocks) {
                 self.receive(exchange.downstream, true);
             }
+            self.offer_request_relay(exchange, upstream);
             return Ok(Step::Wait);
         }
         if exchange.framing.body == BodyLength::Chunked {

@@ -294,13 +294,14 @@ impl Engine {
         if !exchange.response_body.is_finished() {
             if let Some(upstream) = exchange.upstream {
                 self.hold_back_origin(upstream, exchange.downstream);
+                self.offer_response_relay(exchange, upstream);
             }
             return Ok(());
         }
         self.end_response(exchange)
     }
 
-    fn end_response(&mut self, exchange: &mut Exchange) -> Result<(), Fault> {
+    pub(super) fn end_response(&mut self, exchange: &mut Exchange) -> Result<(), Fault> {
         if exchange.response_framing == BodyLength::Chunked {
             let held = exchange.snapshot.clone();
             let listener = held.listener(exchange.listener);

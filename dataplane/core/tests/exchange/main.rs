@@ -5,6 +5,7 @@
 
 mod attack_table;
 mod counters;
+mod relay;
 mod world;
 
 use penstock_core::event::{IoFault, Time};

@@ -27,6 +27,9 @@ use penstock_core::stats::{
     WorkerStats,
 };
 
+/// Bodies of which so much is still to come are offered to the driver.
+pub(crate) const RELAY_BYTES_MIN: u64 = 100;
+
 /// How a world differs from the plain one.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct WorldOptions {
@@ -54,6 +57,7 @@ pub(crate) struct World {
     receiving: HashMap<ConnId, bool>,
     closed: Vec<ConnId>,
     shut: Vec<ConnId>,
+    relays: Vec<(ConnId, ConnId, u64)>,
     unlistening: usize,
 }
 
@@ -71,6 +75,18 @@ impl World {
         let mut http = http(options);
         edit(&mut http);
         Self::of(options, snapshot(listener(http), cluster(options)))
+    }
+
+    /// A world whose responses may take as long as they like.
+    pub(crate) fn without_route_timeout() -> Self {
+        let mut config = routes();
+        if let Action::Forward(forward) = &mut config.virtual_hosts[0].routes[0].action {
+            forward.timeout = None;
+        }
+        let table = RouteTable::compile(config).expect("the table is valid");
+        Self::serving(WorldOptions::default(), |http| {
+            http.routes = Arc::new(table)
+        })
     }
 
     /// A world whose listener and cluster are changed by `edit`.
@@ -91,6 +107,7 @@ impl World {
             buffers_limit: 256,
             connections_limit: 64,
             hostname: "gateway".into(),
+            relay_bytes_min: RELAY_BYTES_MIN,
             stats: worker_stats.clone(),
         });
         let mut world = Self {
@@ -111,6 +128,7 @@ impl World {
             receiving: HashMap::new(),
             closed: Vec::new(),
             shut: Vec::new(),
+            relays: Vec::new(),
             unlistening: 0,
         };
         world.give(Event::Snapshot(world.snapshot.clone()));
@@ -265,6 +283,16 @@ impl World {
         &self.shut
     }
 
+    /// Bodies that were offered to the driver: from, to, and how many bytes.
+    pub(crate) fn relays(&self) -> &[(ConnId, ConnId, u64)] {
+        &self.relays
+    }
+
+    /// The driver moved bytes by itself, and holds some in between.
+    pub(crate) fn relayed(&mut self, from: ConnId, bytes: u64, held: u32) {
+        self.give(Event::Relayed { from, bytes, held });
+    }
+
     /// Takes the only listener out of the configuration.
     pub(crate) fn remove_listener(&mut self) {
         let without = Snapshot {
@@ -355,6 +383,7 @@ impl World {
                     self.connects.retain(|asked| *asked != conn);
                     self.engine.handle(Event::Closed { conn }, self.now);
                 }
+                Op::Relay { from, to, bytes } => self.relays.push((from, to, bytes)),
                 Op::Unlisten { .. } => self.unlistening += 1,
             }
         }

@@ -278,6 +278,7 @@ impl Machine for Proxy {
                 assert_eq!(listener, ListenerId(0));
                 self.unlistening -= 1;
             }
+            Event::Relayed { .. } => unreachable!("nothing is relayed"),
             Event::Snapshot(_) => {}
             Event::Drain => {
                 drop(self.tally.gate.lock());

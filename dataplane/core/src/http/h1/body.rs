@@ -62,6 +62,22 @@ impl BodyDecoder {
         }
     }
 
+    /// Bytes still to come, if the body is nothing but a known number of them.
+    pub fn remaining(&self) -> Option<u64> {
+        match self {
+            Self::Bytes(remaining) => Some(*remaining),
+            _ => None,
+        }
+    }
+
+    /// Counts bytes that passed by without being looked at.
+    pub fn skip(&mut self, bytes: u64) {
+        if let Self::Bytes(remaining) = self {
+            debug_assert!(bytes <= *remaining, "more bytes passed than the body has");
+            *remaining = remaining.saturating_sub(bytes);
+        }
+    }
+
     /// True when no byte of the body is awaited.
     pub fn is_finished(&self) -> bool {
         match self {
