@@ -161,7 +161,8 @@ impl Load {
     /// Starts the threads.
     ///
     /// # Errors
-    /// If descriptors or threads have run out, or the rate is not a number above 0.
+    /// If descriptors or threads have run out, the limit of descriptors is below the number of
+    /// connections, or the rate is not a number above 0.
     pub fn start(&self) -> io::Result<Running> {
         let mut running = Running::new(self)?;
         for index in 0..running.shared.threads {
@@ -226,7 +227,7 @@ impl Running {
             let why = "the rate must be a number above 0, in requests per second";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
-        net::raise_descriptor_limit();
+        net::allow(load.connections.saturating_add(load.idle))?;
         let shared = Arc::new(Shared::new(load));
         let threads = 0..shared.threads;
         Ok(Self {

@@ -14,6 +14,8 @@ pub(crate) const SLICES: usize = 16;
 const PER_SOURCE: usize = 20_000;
 /// Connections that wait to be taken.
 const BACKLOG: i32 = 4096;
+/// Descriptors for all that is no connection of a load.
+const SPARE_DESCRIPTORS: u64 = 64;
 /// Receive buffer of a slow connection, so that what it does not read waits elsewhere.
 const SLOW_RECEIVE: usize = 4096;
 
@@ -64,15 +66,31 @@ pub(crate) fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
     Ok(TcpStream::from(net::accept_with(listener, flags)?))
 }
 
-/// Allows as many descriptors as this process may have.
-pub(crate) fn raise_descriptor_limit() {
+/// Allows as many descriptors as this process may have; says how many.
+pub(crate) fn raise_descriptor_limit() -> u64 {
     let limit = getrlimit(Resource::Nofile);
-    // Where it is refused, a connection that finds none left says so.
-    let _ = setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: limit.maximum,
-            maximum: limit.maximum,
-        },
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum.unwrap_or(u64::MAX),
+        Err(_) => limit.current.unwrap_or(u64::MAX),
+    }
+}
+
+/// Makes sure that so many connections can be open at once.
+pub(crate) fn allow(connections: usize) -> io::Result<()> {
+    let (limit, need) = (
+        raise_descriptor_limit(),
+        connections as u64 + SPARE_DESCRIPTORS,
     );
+    if need <= limit {
+        return Ok(());
+    }
+    let why = format!(
+        "{connections} connections need {need} descriptors and this process may have {limit}; \
+         raise the limit (ulimit -Hn) or ask for fewer connections"
+    );
+    Err(io::Error::new(io::ErrorKind::InvalidInput, why))
 }

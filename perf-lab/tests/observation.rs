@@ -249,3 +249,11 @@ fn a_rate_that_is_none_is_refused() {
         assert!(load.start().is_err(), "{rate}");
     }
 }
+
+#[test]
+fn more_connections_than_descriptors_are_refused_at_once() {
+    let mut load = Load::new(ANY, "/");
+    load.idle = usize::MAX / 2;
+    let error = load.start().err().map(|error| error.to_string());
+    assert!(error.is_some_and(|text| text.contains("ulimit")));
+}
