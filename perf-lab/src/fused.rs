@@ -1,6 +1,7 @@
 //! Origin and load on one thread and one poller: about half the cost of the two apart, because
-//! nobody has to be woken, and one wait serves both. With 64 connections a request and its answer of
-//! 1 KiB are four calls for both ends together (a write and a read each), and a wait for each 30.
+//! nobody has to be woken, and one wait serves both. With 64 connections a request and its answer
+//! of 1 KiB are four calls for both ends together (a write and a read each), and a wait for each
+//! 30 of them.
 //!
 //! The origin serves from the start; loads come later, one after the other.
 

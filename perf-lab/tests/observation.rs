@@ -68,7 +68,8 @@ fn whoever_lies_is_caught() {
     }
     let wrong_byte = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n012345678x";
     check(wrong_byte, Failure::Pattern);
-    let swapped = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n56789\r\n5\r\n01234\r\n0\r\n\r\n";
+    let swapped = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n\
+        5\r\n56789\r\n5\r\n01234\r\n0\r\n\r\n";
     check(swapped, Failure::Pattern);
     let short = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n012345678";
     check(short, Failure::Length);
