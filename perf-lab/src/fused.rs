@@ -170,7 +170,8 @@ impl Seat {
             // Nobody has to wait for the end.
             let _ = task.done.send(Ok(()));
             self.task = None;
-            self.take_task();
+            // The bell may have rung for the next one, or for the end, while this one was running.
+            let _ = poll::raise(&self.bell);
         }
     }
 }

@@ -66,3 +66,16 @@ fn messages_come_back() {
         assert_eq!((report.answered, report.failed()), (100, 0), "{report}");
     }
 }
+
+#[test]
+fn an_end_that_is_asked_for_while_a_load_runs_comes_after_it() {
+    let fused = fused(Behaviour::Fast);
+    let load = Load::new(fused.address(), "/?size=10&delay=20");
+    let running = fused.start_load(&load).unwrap();
+    while running.answered() == 0 {
+        std::thread::yield_now();
+    }
+    // Rings the bell while answers are on their way; dropping waits for the thread.
+    drop(running);
+    drop(fused);
+}
