@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::folder::{SUBJECTS, advise};
 use super::now;
-use super::place::{Pinned, Place};
+use super::place::{Pinned, Place, Punctual};
 use crate::cpu::{Accounts, family};
 use crate::experiment::{Cell, Protocol};
 use crate::fused::Fused;
@@ -104,6 +104,7 @@ pub(super) fn measure(once: &Once<'_>) -> io::Result<Measured> {
 /// Origin and load share a thread: about half the cost of the two apart.
 fn origin(once: &Once<'_>) -> io::Result<Fused> {
     let _pinned = Pinned::to(once.place.bed)?;
+    let _punctual = (once.rate > 0).then(Punctual::new);
     let behaviour = match (once.cell.origin_delay, once.cell.fail_every) {
         _ if once.cell.protocol == Protocol::Tcp => Behaviour::Echo,
         (Some(delay), _) => Behaviour::Slow(delay),
