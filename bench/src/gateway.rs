@@ -203,6 +203,7 @@ fn listener(access_logs: Vec<AccessLog>) -> Listener {
         id: ListenerId(0),
         name: "main".into(),
         address: SocketAddr::from(([192, 0, 2, 2], 80)),
+        backlog: None,
         connections: Arc::new(ConnectionBudget::new(64, None)),
         buffer_limit: 32 * 1024,
         http: Arc::new(http(access_logs)),
@@ -225,6 +226,7 @@ fn http(access_logs: Vec<AccessLog>) -> Http {
         forward_trailers: false,
         head_timeout: Some(Duration::from_secs(10)),
         request_timeout: None,
+        stream_duration_max: None,
         idle_timeout: Some(Duration::from_secs(60)),
         stream_idle_timeout: Some(Duration::from_secs(300)),
         connection_duration_max: None,
@@ -290,6 +292,7 @@ pub(crate) fn forward() -> Action {
         append_forwarded_host: false,
         timeout: Some(Duration::from_secs(15)),
         idle_timeout: None,
+        stream_duration_max: None,
         upgrades: Vec::new(),
         high_priority: false,
     }))

@@ -42,7 +42,7 @@ pub struct ListenOptions {
 impl Default for ListenOptions {
     fn default() -> Self {
         Self {
-            backlog: 4096,
+            backlog: libc::c_int::MAX as u32,
             reuse_port: true,
             v6_only: true,
             keep_alive: None,
@@ -341,6 +341,31 @@ mod tests {
         assert_eq!(remote, local_address(client.as_fd()).unwrap());
         assert_eq!(remote_address(client.as_fd()).unwrap(), address);
         (client, server)
+    }
+
+    #[test]
+    fn a_listening_socket_has_its_backlog() {
+        let options = ListenOptions {
+            backlog: 7,
+            ..ListenOptions::default()
+        };
+        let listener = listen("127.0.0.1:0".parse().unwrap(), &options).unwrap();
+        // SAFETY: all bytes zero is a value of this struct of integers.
+        let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
+        let mut len = size_of::<libc::tcp_info>() as libc::socklen_t;
+        // SAFETY: `info` is writable for `len` bytes and outlives the call.
+        check(unsafe {
+            libc::getsockopt(
+                listener.as_raw_fd(),
+                libc::IPPROTO_TCP,
+                libc::TCP_INFO,
+                (&raw mut info).cast(),
+                &raw mut len,
+            )
+        })
+        .unwrap();
+        // Of a listening socket, these two are its queue and the bound of it.
+        assert_eq!((info.tcpi_unacked, info.tcpi_sacked), (0, 7));
     }
 
     #[test]

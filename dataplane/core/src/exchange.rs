@@ -160,6 +160,7 @@ pub(crate) struct Exchange {
     pub(crate) alarm: Alarm,
     pub(crate) route_deadline: Time,
     pub(crate) request_deadline: Time,
+    pub(crate) stream_deadline: Time,
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) last_progress: Time,
     /// When the pace of the request body is looked at next, and its bytes the last time.
@@ -277,6 +278,7 @@ impl Exchange {
             alarm: Alarm::default(),
             route_deadline: Time::NEVER,
             request_deadline: Time::NEVER,
+            stream_deadline: Time::NEVER,
             idle_timeout: None,
             last_progress: Time::NEVER,
             pace_deadline: Time::NEVER,
@@ -379,6 +381,9 @@ impl Engine {
         exchange.idle_timeout = listener.http.stream_idle_timeout;
         if let Some(timeout) = listener.http.request_timeout {
             exchange.request_deadline = start.time.after(timeout);
+        }
+        if let Some(max) = listener.http.stream_duration_max {
+            exchange.stream_deadline = start.time.after(max);
         }
         let counters = &listener.stats.of(self.worker).counters;
         counters.requests.add(1);
@@ -610,6 +615,7 @@ impl Engine {
                 stats.refusals[refusal as usize].add(1);
             }
             (Side::Downstream, Cause::RequestTimeout) => stats.counters.timeouts_request.add(1),
+            (_, Cause::StreamDuration) => stats.counters.timeouts_duration.add(1),
             (_, Cause::IdleTimeout) => stats.counters.timeouts_stream_idle.add(1),
             (Side::Downstream, Cause::Reset | Cause::Ended) => stats.counters.resets.add(1),
             _ => {}

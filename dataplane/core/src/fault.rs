@@ -32,6 +32,8 @@ pub enum Cause {
     HeadTimeout,
     /// The whole request did not arrive in time.
     RequestTimeout,
+    /// The exchange took longer than it may in all.
+    StreamDuration,
     /// No byte moved for too long.
     IdleTimeout,
     /// The route's timeout passed before the response was complete.

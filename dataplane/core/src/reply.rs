@@ -48,6 +48,19 @@ pub fn reply_to(fault: Fault) -> Reply {
             "request_overall_timeout",
             "request too slow",
         ),
+        // As in Envoy: 408 while the client still sends, 504 afterwards.
+        (Side::Downstream, Cause::StreamDuration) => reply(
+            408,
+            Flags::default(),
+            "max_duration_timeout",
+            "exchange took too long",
+        ),
+        (_, Cause::StreamDuration) => reply(
+            504,
+            Flags::default(),
+            "max_duration_timeout",
+            "exchange took too long",
+        ),
         (Side::Downstream, Cause::IdleTimeout) => reply(
             408,
             Flags::STREAM_IDLE_TIMEOUT,

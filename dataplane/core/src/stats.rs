@@ -222,6 +222,8 @@ family! {
             "Timeouts of clients, by phase.";
         timeouts_request: Counter = "penstock_downstream_timeouts_total{phase=\"request\"}",
             "Timeouts of clients, by phase.";
+        timeouts_duration: Counter = "penstock_downstream_timeouts_total{phase=\"duration\"}",
+            "Timeouts of clients, by phase.";
         timeouts_stream_idle: Counter = "penstock_downstream_timeouts_total{phase=\"stream_idle\"}",
             "Timeouts of clients, by phase.";
         timeouts_flush: Counter = "penstock_downstream_timeouts_total{phase=\"flush\"}",

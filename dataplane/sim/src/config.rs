@@ -120,6 +120,7 @@ impl Configurator {
             id: ListenerId(index as u32),
             name: format!("listener{index}").into(),
             address: listener_address(index),
+            backlog: None,
             connections: self.budgets[index].clone(),
             buffer_limit: self.settings.buffer_limit,
             http: self.http.clone(),
@@ -198,6 +199,7 @@ fn http(world: &Scenario) -> Http {
         forward_trailers: world.rules.forward_trailers,
         head_timeout: time(settings.head_timeout),
         request_timeout: time(settings.request_timeout),
+        stream_duration_max: None,
         idle_timeout: time(settings.idle_timeout),
         stream_idle_timeout: time(settings.stream_idle_timeout),
         connection_duration_max: time(settings.connection_duration_max),
@@ -271,6 +273,7 @@ fn forward(cluster: ClusterChoice, timeout: u64) -> Action {
         append_forwarded_host: false,
         timeout: (timeout > 0).then(|| Duration::from_nanos(timeout)),
         idle_timeout: None,
+        stream_duration_max: None,
         upgrades: Vec::new(),
         high_priority: false,
     }))

@@ -22,6 +22,7 @@ struct BoundListener {
     address: SocketAddr,
     /// Port 0 resolved.
     actual: SocketAddr,
+    backlog: Option<u32>,
 }
 
 /// The step from what is bound to what a snapshot asks for.
@@ -46,6 +47,7 @@ impl Bound {
                 name: listener.name.clone(),
                 address: listener.address,
                 actual: listener.address,
+                backlog: listener.backlog,
             };
             self.step_one(wanted, workers, &mut step)?;
         }
@@ -59,13 +61,13 @@ impl Bound {
         step: &mut Step,
     ) -> Result<(), BindError> {
         match self.kept(&wanted) {
-            Some(kept) => wanted.actual = kept.actual,
+            Some(kept) => keep(&mut wanted, kept),
             None => {
                 let group = listen::bind(
                     wanted.id,
                     wanted.address,
                     workers,
-                    &ListenOptions::default(),
+                    &options(&wanted),
                     self.sharing(wanted.address),
                 )?;
                 wanted.actual = group.address;
@@ -106,5 +108,63 @@ impl Step {
     /// What is bound after it, and the sockets that lead there.
     pub(super) fn into_parts(self) -> (Bound, Vec<ListenGroup>) {
         (self.after, self.groups)
+    }
+}
+
+/// A socket that stays keeps its backlog: another one is taken with another socket only.
+fn keep(wanted: &mut BoundListener, kept: &BoundListener) {
+    wanted.actual = kept.actual;
+    if wanted.backlog != kept.backlog {
+        tracing::warn!(
+            listener = %wanted.name,
+            "tcp_backlog_size changes with a restart or another address only"
+        );
+        wanted.backlog = kept.backlog;
+    }
+}
+
+fn options(wanted: &BoundListener) -> ListenOptions {
+    let default = ListenOptions::default();
+    ListenOptions {
+        backlog: wanted.backlog.unwrap_or(default.backlog),
+        ..default
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::fixture;
+
+    fn snapshot(backlog: Option<u32>) -> Snapshot {
+        let mut listener = fixture::listener(0, "a", "a");
+        let alone = Arc::get_mut(&mut listener).unwrap();
+        alone.address.set_port(0);
+        alone.backlog = backlog;
+        Snapshot {
+            listeners: vec![Some(listener)],
+            ..Snapshot::default()
+        }
+    }
+
+    #[test]
+    fn a_socket_has_the_backlog_that_was_asked_for_when_it_was_bound() {
+        let step = Bound::default().step(&snapshot(Some(7)), 1).unwrap();
+        let (bound, groups) = step.into_parts();
+        assert_eq!(groups.len(), 1);
+        assert_eq!(options(&bound.listeners[0]).backlog, 7);
+        let (after, groups) = bound.step(&snapshot(Some(9)), 1).unwrap().into_parts();
+        assert!(groups.is_empty());
+        assert_eq!(options(&after.listeners[0]).backlog, 7);
+        assert_eq!(after.listeners[0].actual, bound.listeners[0].actual);
+    }
+
+    #[test]
+    fn without_a_backlog_the_kernel_decides() {
+        let step = Bound::default().step(&snapshot(None), 1).unwrap();
+        let (bound, _) = step.into_parts();
+        assert_eq!(options(&bound.listeners[0]).backlog, i32::MAX as u32);
     }
 }

@@ -227,6 +227,7 @@ impl Draft<'_> {
                 "max_connection_duration",
                 common.max_connection_duration.is_some(),
             ),
+            ("max_stream_duration", common.max_stream_duration.is_some()),
             (
                 "headers_with_underscores_action",
                 common.headers_with_underscores_action != 0,

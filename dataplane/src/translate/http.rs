@@ -62,6 +62,11 @@ impl Draft<'_> {
                 manager.request_timeout.as_ref(),
                 None,
             ),
+            stream_duration_max: self.timeout(
+                "common_http_protocol_options.max_stream_duration",
+                common.max_stream_duration.as_ref(),
+                None,
+            ),
             idle_timeout: self.timeout(
                 "common_http_protocol_options.idle_timeout",
                 common.idle_timeout.as_ref(),

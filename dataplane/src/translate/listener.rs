@@ -11,10 +11,14 @@ use super::address::Port;
 use super::draft::Draft;
 use super::route::KnownStats;
 
+/// What `listen(2)` can be told.
+const BACKLOG_MAX: u32 = i32::MAX as u32;
+
 /// A listener without its id and counters.
 #[derive(Debug)]
 pub(super) struct ListenerDraft {
     pub(super) address: SocketAddr,
+    pub(super) backlog: Option<u32>,
     pub(super) connections_max: u32,
     pub(super) buffer_limit: u32,
     pub(super) http: Http,
@@ -36,11 +40,20 @@ impl Draft<'_> {
                 "remove it or set it to true",
             );
         }
+        let backlog = listener.tcp_backlog_size;
+        if backlog.is_some_and(|backlog| !(1..=BACKLOG_MAX).contains(&backlog)) {
+            self.error(
+                "tcp_backlog_size",
+                "is out of range",
+                format!("write 1 to {BACKLOG_MAX}; the kernel caps it at net.core.somaxconn"),
+            );
+        }
         let buffer_limit = self.buffer_limit(listener.per_connection_buffer_limit_bytes);
         let http = self.chains(listener, known);
         let limit = format!("envoy.resource_limits.listener.{name}.connection_limit");
         Some(ListenerDraft {
             address: address?,
+            backlog,
             connections_max: self.runtime.number(&limit).unwrap_or(u32::MAX),
             buffer_limit,
             http: http?,

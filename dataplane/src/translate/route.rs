@@ -232,9 +232,16 @@ impl Draft<'_> {
                 .idle_timeout
                 .as_ref()
                 .map(|idle| self.timeout("idle_timeout", Some(idle), None)),
+            stream_duration_max: self.stream_duration_max(action),
             upgrades: self.route_upgrades(&action.upgrade_configs),
             high_priority: action.priority() == RoutingPriority::High,
         }
+    }
+
+    fn stream_duration_max(&mut self, action: &RouteAction) -> Option<Option<Duration>> {
+        let max = action.max_stream_duration?.max_stream_duration?;
+        let field = "max_stream_duration.max_stream_duration";
+        Some(self.timeout(field, Some(&max), None))
     }
 
     fn cluster_choice(&mut self, action: &RouteAction, shared: &Shared<'_>) -> ClusterChoice {

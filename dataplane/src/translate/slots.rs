@@ -321,6 +321,7 @@ impl ListenerSlot {
             id: ListenerId(id),
             name,
             address: built.address,
+            backlog: built.backlog,
             connections,
             buffer_limit: built.buffer_limit,
             http: Arc::new(built.http),

@@ -178,12 +178,35 @@ fn absent_fields_mean_what_the_table_says() {
 }
 
 #[test]
+fn a_route_may_have_its_own_stream_duration() {
+    for (field, expect) in [
+        ("{}", None),
+        ("{max_stream_duration: 0s}", Some(None)),
+        (
+            "{max_stream_duration: 7s}",
+            Some(Some(Duration::from_secs(7))),
+        ),
+    ] {
+        let own = format!("cluster: a, max_stream_duration: {field}");
+        let routes = ROUTES.replace("cluster: a", &own);
+        assert_ne!(routes, ROUTES);
+        let snapshot = snapshot(&file(CLUSTER, &routes));
+        let table = &listener(&snapshot).http.routes;
+        let Action::Forward(forward) = &table.config().virtual_hosts[0].routes[0].action else {
+            panic!("forwards")
+        };
+        assert_eq!(forward.stream_duration_max, expect);
+    }
+}
+
+#[test]
 fn set_fields_win() {
     let manager = format!(
         "normalize_path: false\nuse_remote_address: false\nmerge_slashes: true\n\
          request_headers_timeout: 0s\nstream_idle_timeout: 0s\nrequest_timeout: 2s\n\
          path_with_escaped_slashes_action: KEEP_UNCHANGED\nmax_request_headers_kb: 8\n\
          common_http_protocol_options: {{idle_timeout: 0s, max_requests_per_connection: 7, \
+         max_stream_duration: 90s, \
          headers_with_underscores_action: DROP_HEADER}}\n\
          http_protocol_options: {{accept_http_10: true, enable_trailers: true}}\n\
          strip_any_host_port: true\nserver_name: edge\nserver_header_transformation: \
@@ -202,6 +225,7 @@ fn set_fields_win() {
         (None, None, None)
     );
     assert_eq!(http.request_timeout, Some(Duration::from_secs(2)));
+    assert_eq!(http.stream_duration_max, Some(Duration::from_secs(90)));
     assert_eq!(http.path.escaped_slashes, EscapedSlashes::Keep);
     assert_eq!(http.decode.head_bytes_max, 8 * 1024);
     assert_eq!(http.requests_per_connection_max, Some(7));

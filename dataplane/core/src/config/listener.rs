@@ -21,6 +21,8 @@ pub struct Listener {
     pub name: Box<str>,
     /// Addresses as configured; port 0 is resolved when the socket is bound.
     pub address: SocketAddr,
+    /// `tcp_backlog_size`: connections that may wait to be accepted; `None` leaves it to the kernel.
+    pub backlog: Option<u32>,
     /// Connections allowed on this listener in the whole process.
     pub connections: Arc<crate::accept::ConnectionBudget>,
     /// `per_connection_buffer_limit_bytes` (32 KiB): high watermark of what waits to be sent.
@@ -52,6 +54,8 @@ pub struct Http {
     pub head_timeout: Option<Duration>,
     /// `request_timeout` (off).
     pub request_timeout: Option<Duration>,
+    /// `max_stream_duration` (off).
+    pub stream_duration_max: Option<Duration>,
     /// `idle_timeout` (60 s).
     pub idle_timeout: Option<Duration>,
     /// `stream_idle_timeout` (5 min).

@@ -197,6 +197,8 @@ pub struct Forward {
     pub timeout: Option<Duration>,
     /// `idle_timeout`; overrides `stream_idle_timeout` where set (`Some(None)` switches it off).
     pub idle_timeout: Option<Option<Duration>>,
+    /// `max_stream_duration`; overrides that of the connection manager where set.
+    pub stream_duration_max: Option<Option<Duration>>,
     /// `upgrade_configs` of the route: lower-case type and whether it is allowed here.
     pub upgrades: Vec<(Box<str>, bool)>,
     /// `priority`: HIGH uses the thresholds of that name.

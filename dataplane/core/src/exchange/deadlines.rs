@@ -1,4 +1,5 @@
-//! When an exchange is given up: route, whole request, pace of the body, silence.
+//! When an exchange is given up: its whole duration, route, whole request, pace of the body,
+//! silence.
 
 use crate::config::route::Action;
 use crate::engine::Engine;
@@ -37,6 +38,7 @@ impl Engine {
         let deadline = idle_deadline(exchange)
             .min(exchange.route_deadline)
             .min(exchange.request_deadline)
+            .min(exchange.stream_deadline)
             .min(exchange.pace_deadline);
         if deadline == Time::NEVER {
             return exchange.alarm.disarm();
@@ -48,6 +50,9 @@ impl Engine {
     pub(crate) fn exchange_rang(&mut self, key: Key) {
         let now = self.now.time;
         self.with_exchange(key, |engine, exchange| {
+            if exchange.stream_deadline <= now {
+                return Err(took_too_long(exchange));
+            }
             if exchange.route_deadline <= now {
                 return Err(Fault::exchange(Side::Upstream, Cause::RouteTimeout));
             }
@@ -129,6 +134,14 @@ impl Engine {
             true => self.arm(id, self.now.time.after(FLUSH_TIMEOUT)),
             false => self.disarm(id),
         }
+    }
+}
+
+/// `max_stream_duration` has passed, whoever it was that took the time.
+fn took_too_long(exchange: &Exchange) -> Fault {
+    match exchange.request_complete {
+        true => Fault::exchange(Side::Upstream, Cause::StreamDuration),
+        false => Fault::connection(Side::Downstream, Cause::StreamDuration),
     }
 }
 

@@ -249,6 +249,10 @@ impl Engine {
         if let Some(idle) = forward.idle_timeout {
             exchange.idle_timeout = idle;
         }
+        if let Some(max) = forward.stream_duration_max {
+            let start = exchange.record.start;
+            exchange.stream_deadline = max.map_or(Time::NEVER, |max| start.after(max));
+        }
         exchange.upgrading = exchange
             .upgrade
             .is_some_and(|span| upgrade_allowed(http, forward, exchange.request.fields.text(span)));

@@ -64,6 +64,7 @@ fn every_counter_counts_something() {
         refusals,
         slots,
         slow_clients,
+        long_exchanges,
         timeouts,
         no_connection,
         broken_origins,
@@ -218,6 +219,16 @@ fn slow_clients(seen: &mut Seen) {
     world.wait_seconds(70);
     let gone = asking(&mut world);
     world.breaks(gone);
+    seen.look(&world);
+}
+
+fn long_exchanges(seen: &mut Seen) {
+    let mut world = World::edited(|listener, _| {
+        http(listener).stream_duration_max = Some(Duration::from_secs(1));
+    });
+    asking(&mut world);
+    world.connected();
+    world.wait_seconds(2);
     seen.look(&world);
 }
 

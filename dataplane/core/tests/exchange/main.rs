@@ -5,6 +5,7 @@
 
 mod attack_table;
 mod counters;
+mod duration;
 mod relay;
 mod world;
 

@@ -436,6 +436,7 @@ fn listener(http: Http) -> Listener {
         id: ListenerId(0),
         name: "main".into(),
         address: "192.0.2.2:80".parse().unwrap(),
+        backlog: None,
         connections: Arc::new(ConnectionBudget::new(64, None)),
         buffer_limit: 32 * 1024,
         http: Arc::new(http),
@@ -460,6 +461,7 @@ fn http(options: WorldOptions) -> Http {
         forward_trailers: true,
         head_timeout: Some(Duration::from_secs(10)),
         request_timeout: None,
+        stream_duration_max: None,
         idle_timeout: Some(Duration::from_secs(60)),
         stream_idle_timeout: Some(Duration::from_secs(300)),
         connection_duration_max: None,
@@ -507,6 +509,7 @@ pub(crate) fn to_origin() -> Route {
         append_forwarded_host: false,
         timeout: Some(Duration::from_secs(15)),
         idle_timeout: None,
+        stream_duration_max: None,
         upgrades: Vec::new(),
         high_priority: false,
     };

@@ -56,6 +56,10 @@ const HTTP: &[(&str, &str)] = &[
         "downstream_rq_timeout",
     ),
     (
+        "penstock_downstream_timeouts_total{phase=\"duration\"}",
+        "downstream_rq_max_duration_reached",
+    ),
+    (
         "penstock_downstream_timeouts_total{phase=\"stream_idle\"}",
         "downstream_rq_idle_timeout",
     ),

@@ -118,9 +118,22 @@ fn clusters_are_checked() {
 }
 
 #[test]
+fn what_is_for_listeners_only_is_no_field_of_clusters() {
+    check_clusters(
+        "- {name: a, common_http_protocol_options: {max_stream_duration: 5s}}",
+        &[
+            "warning: [0].load_assignment: is missing: the cluster has no endpoints; write the \
+             endpoints",
+            "[0].common_http_protocol_options.max_stream_duration: is served for listeners, not \
+             for clusters; remove it",
+        ],
+    );
+}
+
+#[test]
 fn listeners_are_checked() {
     let text = "static_resources:\n  listeners:\n  - name: a\n  - {name: a, enable_reuse_port: \
-        false, address: {socket_address: {address: localhost, port_value: 70000}}, filter_chains: \
+        false, tcp_backlog_size: 0, address: {socket_address: {address: localhost, port_value: 70000}}, filter_chains: \
         [{}, {filters: [{name: x}]}]}\n";
     assert_eq!(
         report(&mut translator(false), text),
@@ -132,6 +145,8 @@ fn listeners_are_checked() {
              another name",
             "static_resources.listeners[1].enable_reuse_port: each worker has its own socket, \
              which needs it; remove it or set it to true",
+            "static_resources.listeners[1].tcp_backlog_size: is out of range; write 1 to \
+             2147483647; the kernel caps it at net.core.somaxconn",
             "static_resources.listeners[1].address.socket_address.port_value: is out of range; \
              write a port from 0 to 65535",
             "static_resources.listeners[1].filter_chains: several chains take every connection; \

@@ -44,6 +44,7 @@ pub(super) fn route(path: PathMatch) -> Route {
         append_forwarded_host: false,
         timeout: None,
         idle_timeout: None,
+        stream_duration_max: None,
         upgrades: Vec::new(),
         high_priority: false,
     };
