@@ -83,6 +83,7 @@ rules! {
     n03_query,
     n04_parameters,
     n05_segment_prefix,
+    n06_repeated_fields,
     n07_host_options,
     n08_claims,
     n09_client_address,

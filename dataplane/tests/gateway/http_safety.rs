@@ -128,6 +128,18 @@ fn listener(name: &str, lines: &[&str]) -> String {
                 direct_response: {{status: 200, body: {{inline_string: direct}}}}
               - match: {{path_separated_prefix: /separated}}
                 direct_response: {{status: 200, body: {{inline_string: separated}}}}
+              - match:
+                  path: /admin
+                  headers: [{{name: x-role, string_match: {{exact: admin}}}}]
+                direct_response: {{status: 200, body: {{inline_string: admin}}}}
+              - match:
+                  path: /list
+                  headers: [{{name: x-role, string_match: {{exact: "a,b"}}}}]
+                direct_response: {{status: 200, body: {{inline_string: list}}}}
+              - match:
+                  path: /guest
+                  headers: [{{name: x-role, string_match: {{exact: evil}}, invert_match: true}}]
+                direct_response: {{status: 200, body: {{inline_string: guest}}}}
               - match: {{prefix: /}}
                 route: {{cluster: origin}}
           http_filters:

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::literal;
-use super::matching::{header_value, query_value};
+use super::matching::{header_value, is_repeated, query_value, single_values};
 use super::regexes::Regexes;
 use super::sorted::{Case, Sorted};
 use crate::config::route::{PathMatch, Pattern, Route, RouteMatch, StringMatch, ValueTest};
@@ -193,13 +193,7 @@ impl Bucket {
     fn collect<'t>(&'t self, request: &RequestHead, candidates: &mut Candidates<'t>) {
         candidates.push(&self.rest);
         for split in &self.splits {
-            let part = split
-                .key
-                .value(request)
-                .and_then(|value| split.values.value(&value));
-            if let Some(part) = part {
-                part.collect(request, candidates);
-            }
+            split.collect(request, candidates);
         }
         if let Some(regexes) = &self.regexes {
             regexes.collect(request.path(), &mut candidates.matched);
@@ -223,6 +217,24 @@ impl Split {
             .map(|(value, list)| (value, Bucket::build(list, source, &used)));
         let values = Sorted::build(Case::Sensitive, values.collect());
         Self { key, values }
+    }
+
+    /// The parts for the value, and for each value of a repeated field (N06).
+    fn collect<'t>(&'t self, request: &RequestHead, candidates: &mut Candidates<'t>) {
+        let Some(value) = self.key.value(request) else {
+            return;
+        };
+        let mut collect = |value: &[u8]| {
+            if let Some(part) = self.values.value(value) {
+                part.collect(request, candidates);
+            }
+        };
+        collect(&value);
+        if let Key::Header(name) = &self.key
+            && is_repeated(&value)
+        {
+            single_values(request, name.as_bytes()).for_each(collect);
+        }
     }
 }
 

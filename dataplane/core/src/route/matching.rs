@@ -47,13 +47,20 @@ pub(super) fn candidate(matcher: &RouteMatch, request: &RequestHead, dice: &mut 
 }
 
 /// `HeaderMatcher`. A missing field fails every test but [`ValueTest::Present`], inverted or not.
+///
+/// N06: a repeated field holds if the list or any one of its values does, so that nobody gets past
+/// a matcher, or past an inverted one, by a second field of that name.
 fn field(header: &HeaderMatch, request: &RequestHead) -> bool {
     let value = match header_value(request, header.name.as_bytes()) {
         Some(value) => value,
         None if header.missing_is_empty => Cow::Borrowed(&b""[..]),
         None => return matches!(header.test, ValueTest::Present(wanted) if wanted == header.invert),
     };
-    holds(&header.test, &value) != header.invert
+    let held = holds(&header.test, &value)
+        || is_repeated(&value)
+            && single_values(request, header.name.as_bytes())
+                .any(|value| holds(&header.test, value));
+    held != header.invert
 }
 
 /// `QueryParameterMatcher`. The first parameter of that name counts, without percent-decoding.
@@ -79,6 +86,25 @@ pub(super) fn header_value<'a>(request: &'a RequestHead, name: &[u8]) -> Option<
         }
         _ => joined(request.fields.values_by_name(name), separator(name)),
     }
+}
+
+/// Whether a [`header_value`] stands for several fields: only what had to be joined is not
+/// borrowed.
+#[allow(clippy::ptr_arg, reason = "whether it is borrowed is the question")]
+pub(super) fn is_repeated(value: &Cow<'_, [u8]>) -> bool {
+    matches!(value, Cow::Owned(_))
+}
+
+/// Each value of a field by itself, once.
+pub(super) fn single_values<'a>(
+    request: &'a RequestHead,
+    name: &'a [u8],
+) -> impl Iterator<Item = &'a [u8]> {
+    let values = move || request.fields.values_by_name(name);
+    values()
+        .enumerate()
+        .filter(move |(index, value)| !values().take(*index).any(|earlier| earlier == *value))
+        .map(|(_, value)| value)
 }
 
 fn separator(name: &[u8]) -> &'static [u8] {

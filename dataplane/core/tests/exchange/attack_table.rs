@@ -7,7 +7,10 @@ mod cases;
 use cases::Case;
 use penstock_core::buffer::Buffer;
 use penstock_core::config::listener::{HostOptions, Http, StripPort};
-use penstock_core::config::route::{Action, DirectResponse, PathMatch, RouteConfig, VirtualHost};
+use penstock_core::config::route::{
+    Action, DirectResponse, HeaderMatch, PathMatch, Pattern, RouteConfig, StringMatch, ValueTest,
+    VirtualHost,
+};
 use penstock_core::event::ConnId;
 use penstock_core::http::h1::{
     BodyDecoder, HeadLimits, HeadScanner, RequestOptions, Underscores, decode_request,
@@ -348,12 +351,28 @@ fn routes() -> RouteConfig {
         routes,
         ..VirtualHost::default()
     };
+    let by_role = |path: &str, role: &str, invert, body| {
+        let mut route = route(PathMatch::Exact(path.into()), direct(body));
+        route.matcher.headers = vec![HeaderMatch {
+            name: "x-role".into(),
+            test: ValueTest::Text(StringMatch {
+                pattern: Pattern::Exact(role.into()),
+                ignore_case: false,
+            }),
+            invert,
+            missing_is_empty: false,
+        }];
+        route
+    };
     let any = vec![
         route(PathMatch::Exact("/direct".into()), direct("direct")),
         route(
             PathMatch::SegmentPrefix("/separated".into()),
             direct("separated"),
         ),
+        by_role("/admin", "admin", false, "admin"),
+        by_role("/list", "a,b", false, "list"),
+        by_role("/guest", "evil", true, "guest"),
         to_origin(),
     ];
     let vhost = vec![route(PathMatch::Prefix("/".into()), direct("vhost"))];

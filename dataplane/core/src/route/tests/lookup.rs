@@ -122,10 +122,24 @@ fn headers() {
 }
 
 #[test]
-fn repeated_fields_are_joined() {
+fn n06_repeated_fields_match_as_a_list_and_value_by_value() {
     let twice = [("x", "a"), ("x", "b")];
-    check_header(header("x", is("a,b")), &twice, true);
-    check_header(header("x", is("a")), &twice, false);
+    for value in ["a,b", "a", "b"] {
+        check_header(header("x", is(value)), &twice, true);
+        let inverted = HeaderMatch {
+            invert: true,
+            ..header("x", is(value))
+        };
+        check_header(inverted, &twice, false);
+    }
+    for value in ["b,a", "", "c"] {
+        check_header(header("x", is(value)), &twice, false);
+    }
+    check_header(
+        header("x", ValueTest::Range { start: 0, end: 9 }),
+        &[("x", "a"), ("x", "7")],
+        true,
+    );
     let cookies = [("cookie", "a=1"), ("cookie", "b=2")];
     check_header(header("cookie", is("a=1; b=2")), &cookies, true);
 }

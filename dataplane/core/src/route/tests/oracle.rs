@@ -49,29 +49,33 @@ fn path_matches(matcher: &RouteMatch, request: &RequestHead) -> bool {
 }
 
 fn header_matches(header: &HeaderMatch, request: &RequestHead) -> bool {
-    let value = match &*header.name {
-        ":method" => Some(text(request.method_text())),
-        ":path" => Some(text(request.target())),
-        ":scheme" => Some(request.scheme().to_owned()),
-        ":authority" | "host" => Some(text(request.authority())).filter(|host| !host.is_empty()),
+    let mut values = match &*header.name {
+        ":method" => vec![text(request.method_text())],
+        ":path" => vec![text(request.target())],
+        ":scheme" => vec![request.scheme().to_owned()],
+        ":authority" | "host" => Some(text(request.authority()))
+            .filter(|host| !host.is_empty())
+            .into_iter()
+            .collect(),
         name => {
             let fields = request
                 .fields
                 .iter()
                 .filter(|(found, _)| *found == name.as_bytes());
-            let values: Vec<_> = fields.map(|(_, value)| text(value)).collect();
-            let joined = values.join(if name == "cookie" { "; " } else { "," });
-            (!values.is_empty()).then_some(joined)
+            let mut values: Vec<_> = fields.map(|(_, value)| text(value)).collect();
+            if values.len() > 1 {
+                values.push(values.join(if name == "cookie" { "; " } else { "," }));
+            }
+            values
         }
     };
-    let value = match (value, header.missing_is_empty) {
-        (None, true) => Some(String::new()),
-        (value, _) => value,
-    };
-    match (&header.test, value) {
-        (ValueTest::Present(wanted), None) => *wanted == header.invert,
-        (_, None) => false,
-        (test, Some(value)) => value_matches(test, &value) != header.invert,
+    if values.is_empty() && header.missing_is_empty {
+        values.push(String::new());
+    }
+    match &header.test {
+        ValueTest::Present(wanted) if values.is_empty() => *wanted == header.invert,
+        _ if values.is_empty() => false,
+        test => values.iter().any(|value| value_matches(test, value)) != header.invert,
     }
 }
 
