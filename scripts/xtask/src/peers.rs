@@ -46,7 +46,10 @@ fn install() -> Result<PathBuf, String> {
 }
 
 fn packages() -> Result<(), String> {
-    let missing: Vec<&str> = PACKAGES.into_iter().filter(|name| !is_installed(name)).collect();
+    let missing: Vec<&str> = PACKAGES
+        .into_iter()
+        .filter(|name| !is_installed(name))
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -101,7 +104,9 @@ fn envoy() -> Result<PathBuf, String> {
 fn cache() -> Result<PathBuf, String> {
     let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    cache.or_else(home).ok_or("neither XDG_CACHE_HOME nor HOME is set".to_owned())
+    cache
+        .or_else(home)
+        .ok_or("neither XDG_CACHE_HOME nor HOME is set".to_owned())
 }
 
 /// Envoy must accept every example, and the configuration that it is measured with.
@@ -110,7 +115,9 @@ fn validate(root: &Path, envoy: &Path) -> Result<(), String> {
     for file in files(root)? {
         let filled = fill(&file)?;
         let mut command = Command::new(envoy);
-        command.args(["--mode", "validate", "--log-level", "warning", "-c"]).arg(&filled);
+        command
+            .args(["--mode", "validate", "--log-level", "warning", "-c"])
+            .arg(&filled);
         let verdict = output(&mut command);
         let name = file.strip_prefix(root).unwrap_or(&file).display();
         match verdict {
@@ -155,12 +162,18 @@ fn fill(file: &Path) -> Result<PathBuf, String> {
 /// Both outputs of a program that ended well.
 fn output(command: &mut Command) -> Result<String, String> {
     let name = command.get_program().to_string_lossy().into_owned();
-    let done = command.output().map_err(|error| format!("{name} does not start: {error}"))?;
+    let done = command
+        .output()
+        .map_err(|error| format!("{name} does not start: {error}"))?;
     let text = [done.stdout, done.stderr].concat();
     let text = String::from_utf8_lossy(&text).into_owned();
     match done.status.success() {
         true => Ok(text),
-        false => Err(format!("{name} ended with {}: {}", done.status, text.trim())),
+        false => Err(format!(
+            "{name} ended with {}: {}",
+            done.status,
+            text.trim()
+        )),
     }
 }
 

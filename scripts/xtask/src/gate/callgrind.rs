@@ -22,16 +22,16 @@ const ALLOCATING: &[&str] = &[
     "aligned_alloc",
 ];
 
-/// The runner, built as the product is.
+/// The runner, optimized.
 pub(super) struct Callgrind {
     runner: PathBuf,
 }
 
 impl Callgrind {
-    /// Builds it: core and bench only.
+    /// Builds it with the profile `gate`: core and bench only.
     pub(super) fn build(root: &Path) -> Result<Self, String> {
         let output = Command::new(env!("CARGO"))
-            .args(["build", "--release", "--locked"])
+            .args(["build", "--profile", "gate", "--locked"])
             .args(["--package", "penstock-bench", "--bin", "count"])
             .args(["--message-format", "json-render-diagnostics"])
             .current_dir(root)
