@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use penstock_core::chance::Chance;
 use penstock_core::event::Time;
-use penstock_core::slab::Key;
 use penstock_core::timer::{Alarm, Owner, Timers};
 
 use super::Case;
@@ -53,18 +52,15 @@ fn wheel(fate: Fate) -> impl FnMut() {
         if fate == Fate::Cancelled {
             alarms[next as usize].disarm();
         }
-        while let Some((owner, node)) = timers.poll(now) {
-            let Owner::Exchange(key) = owner else {
+        while let Some(owner) = timers.poll(now) {
+            let Owner::Exchange(slot) = owner else {
                 unreachable!("only exchanges have alarms here")
             };
-            black_box(timers.ring(&mut alarms[key.slot as usize], owner, node, now));
+            black_box(timers.ring(&mut alarms[slot as usize], owner, now));
         }
     }
 }
 
 fn owner(slot: u32) -> Owner {
-    Owner::Exchange(Key {
-        slot,
-        generation: 0,
-    })
+    Owner::Exchange(slot)
 }

@@ -106,6 +106,11 @@ impl Engine {
         }
     }
 
+    /// Nodes of timers in the wheel, void ones included: bounded by slots, not by requests.
+    pub fn timer_nodes(&self) -> usize {
+        self.timers.nodes()
+    }
+
     /// Generation of the configuration in force.
     pub fn generation(&self) -> u64 {
         self.generations.current().generation
@@ -311,15 +316,15 @@ impl Engine {
         }
     }
 
-    fn ring(&mut self, owner: Owner, node: Time) {
+    fn ring(&mut self, owner: Owner) {
         let now = self.now.time;
         match owner {
-            Owner::Connection(key) => {
-                let Some(connection) = self.connections.find_mut(key) else {
+            Owner::Connection(slot) => {
+                let Some((key, connection)) = self.connections.occupant(slot) else {
                     return;
                 };
                 let alarm = &mut connection.link_mut().alarm;
-                if !self.timers.ring(alarm, owner, node, now) {
+                if !self.timers.ring(alarm, owner, now) {
                     return;
                 }
                 match self.side(key.into()) {
@@ -328,14 +333,11 @@ impl Engine {
                     None => {}
                 }
             }
-            Owner::Exchange(key) => {
-                let Some(slot) = self.exchanges.find_mut(key) else {
+            Owner::Exchange(slot) => {
+                let Some((key, Some(exchange))) = self.exchanges.occupant(slot) else {
                     return;
                 };
-                let Some(exchange) = slot.as_mut() else {
-                    return;
-                };
-                if self.timers.ring(&mut exchange.alarm, owner, node, now) {
+                if self.timers.ring(&mut exchange.alarm, owner, now) {
                     self.exchange_rang(key);
                 }
             }
@@ -377,8 +379,8 @@ impl Machine for Engine {
 
     fn handle_timeout(&mut self, now: Now) {
         self.now = now;
-        while let Some((owner, node)) = self.timers.poll(now.time) {
-            self.ring(owner, node);
+        while let Some(owner) = self.timers.poll(now.time) {
+            self.ring(owner);
             self.settle();
         }
     }

@@ -222,8 +222,8 @@ impl Engine {
         };
         let link = connection.link_mut();
         if !link.closing {
-            self.timers
-                .arm(&mut link.alarm, Owner::Connection(id.into()), deadline);
+            let owner = Owner::Connection(id.slot);
+            self.timers.arm(&mut link.alarm, owner, deadline);
         }
     }
 

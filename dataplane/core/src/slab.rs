@@ -70,6 +70,14 @@ impl<T> Slab<T> {
         }
     }
 
+    /// Whoever is in a slot now.
+    pub fn occupant(&mut self, slot: u32) -> Option<(Key, &mut T)> {
+        let entry = self.slots.get_mut(slot as usize)?;
+        let generation = entry.generation;
+        let value = entry.value.as_mut()?;
+        Some((Key { slot, generation }, value))
+    }
+
     /// Takes the value out and frees its slot.
     pub fn remove(&mut self, key: Key) -> Option<T> {
         let entry = self.slots.get_mut(key.slot as usize)?;

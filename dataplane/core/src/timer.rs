@@ -1,9 +1,13 @@
 //! Timers: a hierarchical wheel of millisecond ticks with lazy re-arming.
 //!
 //! Whoever waits owns an [`Alarm`]. Activity only overwrites the alarm's deadline; the wheel keeps
-//! at most one live node per alarm and moves it when it fires too early. Nothing is ever searched
-//! for or removed: a node that no longer matches its alarm is dropped when its slot comes up.
-//! Timeouts never fire early and at most one tick late.
+//! one live node per owner and moves it when it fires too early. Nothing is ever searched for or
+//! removed: a node that the wheel no longer waits for is dropped when its slot comes up. Timeouts
+//! never fire early and at most one tick late.
+//!
+//! An owner is a slot, not what lives in it: whoever comes next finds the node of the one before,
+//! so that a million short exchanges leave as many nodes as they had slots, and not one each until
+//! their timeouts have passed. No node waits longer than [`HORIZON`], which bounds the dropped ones.
 
 use crate::event::Time;
 
@@ -12,30 +16,31 @@ const TICK_SHIFT: u32 = 20;
 const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
 const LEVELS: usize = 4;
-/// Ticks that the wheel spans; later deadlines wait in the last slot and are looked at again.
+/// Ticks that the wheel spans.
 const SPAN: u64 = 1 << (SLOT_BITS * LEVELS as u32);
+/// Ticks (69 s) that a node waits at most; later deadlines are looked at again.
+const HORIZON: u64 = 1 << 16;
+const _: () = assert!(HORIZON < SPAN);
 
-/// What an alarm belongs to; opaque to the wheel.
+/// What an alarm belongs to: a slot of a slab.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Owner {
-    /// A connection.
-    Connection(crate::slab::Key),
-    /// An exchange.
-    Exchange(crate::slab::Key),
+    /// Of connections.
+    Connection(u32),
+    /// Of exchanges.
+    Exchange(u32),
 }
 
-/// A deadline, and when the wheel will look at it.
+/// A deadline.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Alarm {
     deadline: Time,
-    scheduled: Time,
 }
 
 impl Default for Alarm {
     fn default() -> Self {
         Self {
             deadline: Time::NEVER,
-            scheduled: Time::NEVER,
         }
     }
 }
@@ -66,6 +71,9 @@ pub struct Timers {
     levels: Box<[[Vec<Node>; SLOTS]; LEVELS]>,
     occupied: [u64; LEVELS],
     fired: Vec<Node>,
+    /// When the wheel looks at an owner, by slot; earlier and later nodes of it are void.
+    connections: Vec<Time>,
+    exchanges: Vec<Time>,
 }
 
 impl Default for Timers {
@@ -75,6 +83,8 @@ impl Default for Timers {
             levels: Box::new(std::array::from_fn(|_| std::array::from_fn(|_| Vec::new()))),
             occupied: [0; LEVELS],
             fired: Vec::new(),
+            connections: Vec::new(),
+            exchanges: Vec::new(),
         }
     }
 }
@@ -84,13 +94,36 @@ impl Timers {
     #[inline]
     pub fn arm(&mut self, alarm: &mut Alarm, owner: Owner, deadline: Time) {
         alarm.deadline = deadline;
-        if deadline < alarm.scheduled {
-            alarm.scheduled = deadline;
-            self.insert(Node {
-                owner,
-                at: deadline,
-            });
+        self.watch(owner, deadline);
+    }
+
+    /// Sees to it that the wheel looks at the owner at `deadline` or before.
+    #[inline]
+    fn watch(&mut self, owner: Owner, deadline: Time) {
+        let at = deadline.min(Time((self.tick + HORIZON) << TICK_SHIFT));
+        let watched = self.watched(owner);
+        if at < *watched {
+            *watched = at;
+            self.insert(Node { owner, at });
         }
+    }
+
+    #[inline]
+    fn watched(&mut self, owner: Owner) -> &mut Time {
+        let (times, slot) = match owner {
+            Owner::Connection(slot) => (&mut self.connections, slot as usize),
+            Owner::Exchange(slot) => (&mut self.exchanges, slot as usize),
+        };
+        if slot >= times.len() {
+            times.resize(slot + 1, Time::NEVER);
+        }
+        &mut times[slot]
+    }
+
+    /// Nodes in the wheel, void ones included.
+    pub fn nodes(&self) -> usize {
+        let slots = self.levels.iter().flatten();
+        self.fired.len() + slots.map(Vec::len).sum::<usize>()
     }
 
     /// The next time at which [`Timers::poll`] has something to do.
@@ -107,12 +140,17 @@ impl Timers {
             })
     }
 
-    /// The next node that is due, if any. Pass it to [`Timers::ring`] with its owner's alarm.
-    pub fn poll(&mut self, now: Time) -> Option<(Owner, Time)> {
+    /// The next owner that is due, if any. Pass it to [`Timers::ring`] with the alarm of whoever is
+    /// in its slot now.
+    pub fn poll(&mut self, now: Time) -> Option<Owner> {
         let now_tick = now.0 >> TICK_SHIFT;
         loop {
-            if let Some(node) = self.fired.pop() {
-                return Some((node.owner, node.at));
+            while let Some(node) = self.fired.pop() {
+                let watched = self.watched(node.owner);
+                if *watched == node.at {
+                    *watched = Time::NEVER;
+                    return Some(node.owner);
+                }
             }
             let due = (0..LEVELS).filter_map(|level| self.next_of(level)).min();
             let Some(due) = due.filter(|&due| due < now_tick) else {
@@ -126,17 +164,13 @@ impl Timers {
     }
 
     /// True if the alarm really rings; otherwise it is looked at again when it should.
-    pub fn ring(&mut self, alarm: &mut Alarm, owner: Owner, node: Time, now: Time) -> bool {
-        if alarm.scheduled != node {
-            return false;
-        }
-        alarm.scheduled = Time::NEVER;
+    pub fn ring(&mut self, alarm: &mut Alarm, owner: Owner, now: Time) -> bool {
         if alarm.deadline <= now {
             alarm.deadline = Time::NEVER;
             return true;
         }
         if alarm.deadline != Time::NEVER {
-            self.arm(alarm, owner, alarm.deadline);
+            self.watch(owner, alarm.deadline);
         }
         false
     }
@@ -202,13 +236,9 @@ impl Timers {
 mod tests {
     use super::*;
     use crate::chance::Chance;
-    use crate::slab::Key;
 
     fn owner(slot: u32) -> Owner {
-        Owner::Exchange(Key {
-            slot,
-            generation: 0,
-        })
+        Owner::Exchange(slot)
     }
 
     /// Runs the wheel until nothing is left; returns who rang and when.
@@ -216,12 +246,12 @@ mod tests {
         let mut rung = Vec::new();
         while timers.next() != Time::NEVER {
             let now = timers.next();
-            while let Some((owner, node)) = timers.poll(now) {
-                let Owner::Exchange(key) = owner else {
+            while let Some(owner) = timers.poll(now) {
+                let Owner::Exchange(slot) = owner else {
                     unreachable!("only exchanges here")
                 };
-                if timers.ring(&mut alarms[key.slot as usize], owner, node, now) {
-                    rung.push((key.slot, now));
+                if timers.ring(&mut alarms[slot as usize], owner, now) {
+                    rung.push((slot, now));
                 }
             }
         }
@@ -264,12 +294,12 @@ mod tests {
         for slot in 0..2000 {
             let (step, reach) = (10 + chance.below(22), 20 + chance.below(18));
             now = Time(now.0 + chance.below(1 << step));
-            while let Some((owner, node)) = timers.poll(now) {
-                let Owner::Exchange(key) = owner else {
+            while let Some(owner) = timers.poll(now) {
+                let Owner::Exchange(slot) = owner else {
                     unreachable!("only exchanges here")
                 };
-                let index = key.slot as usize;
-                if timers.ring(&mut alarms[index], owner, node, now) {
+                let index = slot as usize;
+                if timers.ring(&mut alarms[index], owner, now) {
                     assert!(now >= deadlines[index]);
                     deadlines[index] = Time::NEVER;
                 }
@@ -299,6 +329,36 @@ mod tests {
         let rung = run(&mut timers, &mut alarms);
         assert_eq!(rung.len(), 1);
         assert!(rung[0].1 >= Time(500 << TICK_SHIFT));
+    }
+
+    #[test]
+    fn short_lives_leave_one_node_per_slot() {
+        let mut timers = Timers::default();
+        let mut now = Time(0);
+        for _ in 0..10_000 {
+            now = Time(now.0 + 100_000);
+            let mut alarm = Alarm::default();
+            timers.arm(&mut alarm, owner(0), Time(now.0 + 300_000_000_000));
+            assert_eq!(timers.poll(now), None);
+        }
+        assert_eq!(timers.nodes(), 1);
+    }
+
+    #[test]
+    fn deadlines_that_jump_leave_few_nodes() {
+        let mut timers = Timers::default();
+        let mut alarm = Alarm::default();
+        for second in 0..3600_u64 {
+            let now = Time(second * 1_000_000_000);
+            while let Some(owner) = timers.poll(now) {
+                timers.ring(&mut alarm, owner, now);
+            }
+            // An hour, then ten seconds, then an hour again.
+            timers.arm(&mut alarm, owner(0), Time(now.0 + 3_600_000_000_000));
+            timers.arm(&mut alarm, owner(0), Time(now.0 + 10_000_000_000));
+            timers.arm(&mut alarm, owner(0), Time(now.0 + 3_600_000_000_000));
+            assert!(timers.nodes() <= 16, "{} after {second} s", timers.nodes());
+        }
     }
 
     #[test]

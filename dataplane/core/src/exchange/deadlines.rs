@@ -43,8 +43,8 @@ impl Engine {
         if deadline == Time::NEVER {
             return exchange.alarm.disarm();
         }
-        self.timers
-            .arm(&mut exchange.alarm, Owner::Exchange(exchange.key), deadline);
+        let owner = Owner::Exchange(exchange.key.slot);
+        self.timers.arm(&mut exchange.alarm, owner, deadline);
     }
 
     pub(crate) fn exchange_rang(&mut self, key: Key) {

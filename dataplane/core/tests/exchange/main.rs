@@ -9,6 +9,8 @@ mod duration;
 mod relay;
 mod world;
 
+use std::time::Duration;
+
 use penstock_core::event::{IoFault, Time};
 use world::{World, WorldOptions};
 
@@ -72,6 +74,25 @@ fn pipelined_requests_are_answered_in_order() {
         world.origin_sends(origin, OK);
         assert!(world.sent_to(client).ends_with("hi"));
     }
+}
+
+#[test]
+fn what_waits_for_timeouts_does_not_grow_with_requests() {
+    let mut world = World::new();
+    let kept = world.accept();
+    for round in 0..2000 {
+        world.pass(Duration::from_millis(1));
+        world.client_sends(kept, GET);
+        if round == 0 {
+            world.connected();
+        }
+        let origin = world.last_origin();
+        world.origin_sends(origin, OK);
+        let short = world.accept();
+        world.client_ends(short);
+        assert!(world.closed().contains(&short));
+    }
+    assert!(world.timer_nodes() < 32, "{} nodes", world.timer_nodes());
 }
 
 #[test]

@@ -334,6 +334,16 @@ impl World {
         self.engine.buffers().in_use()
     }
 
+    /// Nodes in the wheel of timers.
+    pub(crate) fn timer_nodes(&self) -> usize {
+        self.engine.timer_nodes()
+    }
+
+    /// Time passes without anything being due.
+    pub(crate) fn pass(&mut self, time: Duration) {
+        self.now.time = self.now.time.after(time);
+    }
+
     pub(crate) fn next_timeout(&self) -> Time {
         self.engine.poll_timeout()
     }
