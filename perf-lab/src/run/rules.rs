@@ -4,7 +4,7 @@
 //! | rule | verdict |
 //! |---|---|
 //! | a wrong answer, or answers that the origin did not give | void, the subject's fault |
-//! | a fixed rate that was not reached | the campaign ends: the file asks for too much |
+//! | a rate of the file that was not reached | void; twice in a row the campaign ends |
 //! | a rate derived from the maximum that was not reached | void, noise |
 //! | the load itself late by more than 1 ms (99th percentile, open loop) | void, noise |
 //! | the hypervisor took more than 2 % | void, noise |
@@ -29,8 +29,8 @@ const GAP_MAX: f64 = 0.01;
 /// Why a run does not count.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Void {
-    /// The experiment asks for what cannot be: go no further.
-    Hopeless(String),
+    /// The rate of the file was not reached: it asks for too much, or the machine was busy.
+    Unreached(String),
     /// The subject did not do what it should.
     Fault(String),
     /// The machine or the load got in the way.
@@ -94,7 +94,7 @@ fn unreached(cell: &Cell, found: &Found, rate: u64, measured: &Measured) -> Opti
         found.choice.name
     );
     Some(match cell.offer {
-        Offer::Rate(_) => Void::Hopeless(format!(
+        Offer::Rate(_) => Void::Unreached(format!(
             "cell `{}`: {what}; lower its `rate`, or write `load: 50%` to have it derived from \
              the slowest subject",
             cell.name

@@ -4,6 +4,8 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rustix::process::{Resource, getrlimit};
+
 use super::{Choice, Kind};
 use crate::experiment::{Cell, Protocol};
 use crate::record;
@@ -11,6 +13,9 @@ use crate::record;
 /// Folders that are searched after PATH: servers live where users do not look.
 const FURTHER: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/usr/local/bin"];
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Open files of a process beside the connections of the load: those to the origin, and its own.
+const FILES_BESIDE: u64 = 1_000;
 
 /// A subject that is on this machine.
 #[derive(Clone, Debug)]
@@ -54,7 +59,20 @@ impl Found {
             let missing = "nginx has no stream module; `cargo xtask peers` installs it";
             return (!module.is_file()).then(|| missing.to_owned());
         }
-        self.choice.like.unfit_for(cell).map(str::to_owned)
+        let unfit = self.choice.like.unfit_for(cell).map(str::to_owned);
+        unfit.or_else(|| self.too_many_files(cell))
+    }
+
+    /// A relay has a connection to the origin for each of the load, and so has the origin.
+    fn too_many_files(&self, cell: &Cell) -> Option<String> {
+        let each = match self.choice.like.product() {
+            "relay" | "direct" => 2,
+            _ => 1,
+        };
+        let need = u64::from(cell.connections + cell.idle) * each + FILES_BESIDE;
+        let limit = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+        let what = format!("{need} open files are needed and {limit} allowed (ulimit -Hn)");
+        (need > limit).then_some(what)
     }
 
     /// As it is recorded, with the command and configuration that `cell` gives it.

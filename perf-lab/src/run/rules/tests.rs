@@ -61,7 +61,7 @@ fn check(lines: &str, change: impl FnOnce(&mut Measured), expect: &str) {
     let void = judge(&cell, &found(Kind::RelayEpoll), rate, &measured);
     let text = match void {
         None => String::new(),
-        Some(Void::Hopeless(why)) => format!("hopeless: {why}"),
+        Some(Void::Unreached(why)) => format!("unreached: {why}"),
         Some(Void::Fault(why)) => format!("fault: {why}"),
         Some(Void::Noise(why)) => format!("noise: {why}"),
     };
@@ -111,7 +111,7 @@ fn each_rule_voids_what_breaks_it() {
 fn rates_must_be_reached() {
     check(", rate: 2000", |m| m.offered = 1_001, "");
     let expect =
-        "hopeless: cell `a`: relay-epoll answered 1000 of 2000 offered requests per second";
+        "unreached: cell `a`: relay-epoll answered 1000 of 2000 offered requests per second";
     check(", rate: 2000", |m| m.offered = 2_000, expect);
     let expect = "noise: relay-epoll answered 1000 of";
     check(", load: 50%", |m| m.offered = 2_000, expect);
