@@ -31,11 +31,11 @@ pub(super) fn section(campaign: &Campaign, summary: &Summary, at: usize) -> Stri
     }
     text += &figures(campaign, summary, &rows);
     text += &ratios(campaign, &rows);
-    text += "<div class=\"charts\">\n";
-    text += &percentiles(campaign, at, &rows);
-    text += &over_time(campaign, at, &rows);
-    text += "</div>\n";
-    text += &legend(campaign, &rows);
+    let charts = percentiles(campaign, at, &rows) + &over_time(campaign, at, &rows);
+    if !charts.is_empty() {
+        let legend = legend(campaign, &rows);
+        text += &format!("<div class=\"charts\">\n{charts}</div>\n{legend}");
+    }
     text += &folded("Every round", &rounds(campaign, at, &rows));
     text + "</section>\n"
 }

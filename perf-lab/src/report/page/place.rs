@@ -1,7 +1,7 @@
 //! What a reader needs to doubt a result or to repeat it: the machine, the commands, the
 //! configurations, and what does not count.
 
-use super::html::{command, escape, facts, folded, listing, table};
+use super::html::{command, escape, facts, folded, listing};
 use super::words;
 use crate::record::{Campaign, Run, Subject};
 
@@ -15,49 +15,27 @@ pub(super) fn not_counted(campaign: &Campaign) -> String {
     if void.is_empty() && campaign.skipped.is_empty() {
         return String::new();
     }
-    let mut text = String::from("<section>\n<h2>What does not count</h2>\n");
-    if !campaign.skipped.is_empty() {
-        let rows: Vec<_> = campaign
-            .skipped
-            .iter()
-            .map(|skipped| vec![escape(&skipped.subject), prose(&skipped.why)])
-            .collect();
-        text += &table("Skipped", &heads(&["Skipped subject", "Why"]), &rows);
-    }
-    if !void.is_empty() {
-        let rows: Vec<_> = void.iter().map(|run| void_row(campaign, run)).collect();
-        text += &table(
-            "Void",
-            &heads(&["Void run", "Workload", "Round", "Why"]),
-            &rows,
-        );
-    }
-    text + "</section>\n"
+    let text = String::from("<section>\n<h2>What does not count</h2>\n");
+    let skipped = campaign.skipped.iter().map(|skipped| {
+        let (name, why) = (escape(&skipped.subject), escape(&skipped.why));
+        format!("<li><b>{name}</b> was skipped: {why}</li>\n")
+    });
+    let void = void.iter().map(|run| void_run(campaign, run));
+    let reasons: String = skipped.chain(void).collect();
+    text + &format!("<ul class=\"prose\">\n{reasons}</ul>\n</section>\n")
 }
 
-fn heads(names: &[&str]) -> Vec<String> {
-    names.iter().map(|name| (*name).to_owned()).collect()
-}
-
-fn prose(text: &str) -> String {
-    format!("<span class=\"wrap\">{}</span>", escape(text))
-}
-
-fn void_row(campaign: &Campaign, run: &Run) -> Vec<String> {
+fn void_run(campaign: &Campaign, run: &Run) -> String {
     let subject = campaign.subjects.get(run.subject);
     let cell = campaign.cells.get(run.cell);
-    let name = subject.map_or(words::NONE, |subject| &subject.name);
+    let name = escape(subject.map_or(words::NONE, |subject| &subject.name));
+    let cell = escape(cell.map_or(words::NONE, |cell| &cell.name));
     let way = if run.backwards { "back" } else { "there" };
-    vec![
-        format!(
-            "<a href=\"{}/report.html\">{}</a>",
-            escape(&run.id),
-            escape(name)
-        ),
-        escape(cell.map_or(words::NONE, |cell| &cell.name)),
-        format!("{} {way}", run.round + 1),
-        prose(&run.void),
-    ]
+    let (id, why, round) = (escape(&run.id), escape(&run.void), run.round + 1);
+    format!(
+        "<li><b><a href=\"{id}/report.html\">{name}</a></b>, {cell}, round {round} {way}, is void: \
+         {why}</li>\n"
+    )
 }
 
 /// The machine and its state, and the command that measured.
