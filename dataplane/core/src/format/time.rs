@@ -2,6 +2,7 @@
 
 use super::escape::Escape;
 use super::value::write_ascii;
+use crate::date::Day;
 
 const DAYS: [&str; 7] = [
     "Sunday",
@@ -114,15 +115,18 @@ const CONVERSIONS: &str = "YCymdejHIMSspaAbBhuwTRDF";
 
 fn write_part(letter: char, moment: &Moment, out: &mut Vec<u8>) {
     let Moment {
-        year,
-        month,
-        day,
         hour,
         minute,
         second,
         weekday,
         ..
     } = *moment;
+    let Day {
+        year,
+        month,
+        day,
+        day_of_year,
+    } = moment.day;
     let hour12 = if hour % 12 == 0 { 12 } else { hour % 12 };
     let (day_name, month_name) = (DAYS[weekday as usize], MONTHS[month as usize - 1]);
     match letter {
@@ -132,7 +136,7 @@ fn write_part(letter: char, moment: &Moment, out: &mut Vec<u8>) {
         'm' => write_ascii(out, format_args!("{month:02}")),
         'd' => write_ascii(out, format_args!("{day:02}")),
         'e' => write_ascii(out, format_args!("{day:2}")),
-        'j' => write_ascii(out, format_args!("{:03}", moment.day_of_year)),
+        'j' => write_ascii(out, format_args!("{day_of_year:03}")),
         'H' => write_ascii(out, format_args!("{hour:02}")),
         'I' => write_ascii(out, format_args!("{hour12:02}")),
         'M' => write_ascii(out, format_args!("{minute:02}")),
@@ -155,7 +159,7 @@ fn write_part(letter: char, moment: &Moment, out: &mut Vec<u8>) {
     }
 }
 
-/// A time taken apart; UTC, proleptic Gregorian calendar.
+/// A time taken apart; UTC.
 #[derive(Debug)]
 struct Moment {
     since_epoch: u64,
@@ -163,11 +167,7 @@ struct Moment {
     second: u64,
     minute: u64,
     hour: u64,
-    day: u64,
-    month: u64,
-    year: u64,
-    /// From 1.
-    day_of_year: u64,
+    day: Day,
     /// Sunday is 0.
     weekday: u64,
 }
@@ -176,47 +176,15 @@ impl Moment {
     fn of(wall: u64) -> Self {
         let since_epoch = wall / NANOSECONDS;
         let days = since_epoch / DAY_SECONDS;
-        let (mut year, mut left) = (1970 + days / 146_097 * 400, days % 146_097);
-        // At most 400 steps would be one era; the epoch lies so that 64 bits of nanoseconds end in
-        // 2554.
-        while left >= year_days(year) {
-            left -= year_days(year);
-            year += 1;
-        }
-        let day_of_year = left + 1;
-        let mut month = 1;
-        while left >= month_days(year, month) {
-            left -= month_days(year, month);
-            month += 1;
-        }
         Self {
             since_epoch,
             nanosecond: wall % NANOSECONDS,
             second: since_epoch % 60,
             minute: since_epoch / 60 % 60,
             hour: since_epoch / 3600 % 24,
-            day: left + 1,
-            month,
-            year,
-            day_of_year,
+            day: Day::of(days),
             weekday: (days + 4) % 7,
         }
-    }
-}
-
-fn is_leap(year: u64) -> bool {
-    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
-}
-
-fn year_days(year: u64) -> u64 {
-    365 + u64::from(is_leap(year))
-}
-
-fn month_days(year: u64, month: u64) -> u64 {
-    match month {
-        2 => 28 + u64::from(is_leap(year)),
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
     }
 }
 
