@@ -133,8 +133,8 @@ fn what_is_for_listeners_only_is_no_field_of_clusters() {
 #[test]
 fn listeners_are_checked() {
     let text = "static_resources:\n  listeners:\n  - name: a\n  - {name: a, enable_reuse_port: \
-        false, tcp_backlog_size: 0, address: {socket_address: {address: localhost, port_value: 70000}}, filter_chains: \
-        [{}, {filters: [{name: x}]}]}\n";
+        false, tcp_backlog_size: 0, address: {socket_address: {address: localhost, port_value: \
+        70000}}, filter_chains: [{}, {filters: [{name: x}]}]}\n";
     assert_eq!(
         report(&mut translator(false), text),
         [
