@@ -21,7 +21,8 @@ pub struct Listener {
     pub name: Box<str>,
     /// Addresses as configured; port 0 is resolved when the socket is bound.
     pub address: SocketAddr,
-    /// `tcp_backlog_size`: connections that may wait to be accepted; `None` leaves it to the kernel.
+    /// `tcp_backlog_size`: connections that may wait to be accepted; `None` leaves it to the
+    /// kernel.
     pub backlog: Option<u32>,
     /// Connections allowed on this listener in the whole process.
     pub connections: Arc<crate::accept::ConnectionBudget>,

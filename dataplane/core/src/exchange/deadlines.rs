@@ -127,7 +127,8 @@ impl Engine {
         });
     }
 
-    /// Restarts the clock of S06 while the client's connection is full or a relay holds bytes for it, stops it otherwise.
+    /// Restarts the clock of S06 while the client's connection is full or a relay holds bytes for
+    /// it, stops it otherwise.
     pub(crate) fn watch_client_reading(&mut self, id: ConnId) {
         let waits = |link: &Link| link.blocks || link.holds;
         match self.link(id).is_some_and(waits) {
