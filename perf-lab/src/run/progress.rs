@@ -103,8 +103,8 @@ pub fn table(campaign: &Campaign) -> String {
     text
 }
 
-const HEAD: &str = "  subject             µs/request  ratio (MAD)      95 % interval    requests/s  \
-                    p99 ms  conn/req  KiB/conn  void";
+const HEAD: &str = "  subject             µs/request  ratio (MAD)      95 % interval    \
+                    requests/s  p99 ms  conn/req  KiB/conn  void";
 
 fn columns(campaign: &Campaign, row: &Row) -> String {
     let Some(cpu) = row.cpu else {

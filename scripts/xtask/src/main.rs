@@ -7,7 +7,7 @@
 
 mod ci;
 mod gate;
-mod peers;
+mod gateways;
 mod survive;
 mod tidy;
 
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
         Some("tidy") => tidy::run(&root()),
         Some("ci") => ci::run(&root()),
         Some("gate") => gate::run(&root(), &rest),
-        Some("peers") => peers::run(&root()),
+        Some("peers") => gateways::run(&root()),
         Some("survive") => survive::run(&root()),
         Some("help" | "--help" | "-h") => {
             println!("{USAGE}");
