@@ -13,6 +13,7 @@ pub mod affinity;
 pub mod confine;
 pub mod epoll;
 pub mod errno;
+pub mod pipe;
 pub mod process;
 pub mod signals;
 pub mod socket;

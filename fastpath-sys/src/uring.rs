@@ -78,6 +78,8 @@ pub enum Push {
 pub enum Readiness {
     /// Bytes to receive or a FIN.
     Readable,
+    /// Room to send, or an error.
+    Writable,
     /// Only an error or a full hang-up (see [`is_error`]); the kernel reports a FIN, too.
     HangUp,
 }
@@ -304,6 +306,7 @@ impl Ring {
     ) -> Flight {
         let bits = match what {
             Readiness::Readable => libc::POLLIN | libc::POLLRDHUP,
+            Readiness::Writable => libc::POLLOUT,
             Readiness::HangUp => libc::POLLERR | libc::POLLHUP,
         };
         let entry = opcode::PollAdd::new(types::Fd(fd.as_raw_fd()), bits as u32)
