@@ -15,6 +15,7 @@
 pub mod epoll;
 mod errors;
 mod lobby;
+mod relays;
 mod segments;
 mod table;
 pub mod uring;

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use penstock_core::limits;
+
 /// What the usual `process_*` metrics are made of. What `/proc` does not tell is `None`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Process {
@@ -88,8 +90,9 @@ pub fn connections_for(
 ) -> Result<u64, TooFewDescriptors> {
     /// Files, standard streams, admin and DNS sockets: a comfortable number, and the least.
     const PROCESS: (u64, u64) = (128, 24);
-    /// Ring or epoll, wake-up, spare; at the least with one listening socket.
-    const WORKER: (u64, u64) = (8, 4);
+    /// Ring or epoll, wake-up, spare, the pipes of its relays; at the least with one listening
+    /// socket and without relays, which are left out when descriptors run short.
+    const WORKER: (u64, u64) = (8 + 2 * limits::RELAYS_PER_WORKER_MAX as u64, 4);
     const CONNECTIONS_MIN: u64 = 8;
     let workers_count = workers as u64;
     let least = PROCESS.1 + workers_count * WORKER.1;
@@ -185,8 +188,8 @@ mod tests {
 
     #[test]
     fn connections_follow_from_descriptors() {
-        assert_eq!(connections_for(1024, 2, 2), Ok(438));
-        assert_eq!(connections_for(1_048_576, 64, 4), Ok(523_840));
+        assert_eq!(connections_for(1024, 2, 2), Ok(374));
+        assert_eq!(connections_for(1_048_576, 64, 4), Ok(521_792));
         assert_eq!(connections_for(256, 2, 16), Ok(64));
         assert_eq!(connections_for(96, 2, 16), Ok(24));
         assert_eq!(connections_for(48, 2, 16), Ok(8));

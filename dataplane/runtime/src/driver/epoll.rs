@@ -8,6 +8,7 @@
 mod accept;
 mod connection;
 mod receive;
+mod relay;
 mod send;
 
 use std::collections::VecDeque;
@@ -24,6 +25,7 @@ use penstock_core::event::{Close, ConnId, Event, IoFault, Op, Time};
 use self::accept::Listener;
 use self::connection::{Connection, Is};
 use super::lobby::Lobby;
+use super::relays::Relays;
 use super::segments::Segments;
 use super::table::Table;
 use super::{Driver, Setup, errors};
@@ -59,6 +61,7 @@ pub struct EpollDriver {
     unlistening: Vec<ListenerId>,
     lobby: Lobby,
     segments: Segments,
+    relays: Relays,
     /// Events that need no system call.
     immediate: VecDeque<Event>,
     ready: VecDeque<Ready>,
@@ -89,6 +92,7 @@ impl EpollDriver {
             unlistening: Vec::new(),
             lobby: Lobby::default(),
             segments: Segments::default(),
+            relays: Relays::default(),
             immediate: VecDeque::new(),
             ready: VecDeque::new(),
             due: 0,
@@ -106,6 +110,7 @@ impl Driver for EpollDriver {
     fn wait(&mut self, pool: &mut BufferPool, now: Time, until: Time) -> io::Result<()> {
         self.now = now;
         self.flush();
+        self.run_relays();
         self.feed(pool);
         self.resume_listeners();
         let busy = !self.immediate.is_empty();
@@ -150,8 +155,7 @@ impl Driver for EpollDriver {
             Op::Refuse { incoming } => drop(self.lobby.take(incoming)),
             Op::Connect { conn, address } => self.connect(conn, address),
             Op::Send { conn, segment } => self.send(conn, segment, pool),
-            // It need not be done: the bytes arrive as ever.
-            Op::Relay { .. } => {}
+            Op::Relay { from, to, bytes } => self.relay(from, to, bytes),
             Op::ReceiveOn { conn } => self.receive_on(conn),
             Op::ReceiveOff { conn } => self.receive_off(conn),
             Op::Shutdown { conn } => self.shutdown(conn),
@@ -311,6 +315,14 @@ impl EpollDriver {
     }
 
     fn close(&mut self, conn: ConnId, how: Close, pool: &mut BufferPool) {
+        let relays = Is::RELAY_FROM | Is::RELAY_TO;
+        if self
+            .connections
+            .find(conn)
+            .is_some_and(|connection| connection.is(relays))
+        {
+            self.end_relays(conn);
+        }
         if let Some(mut connection) = self.connections.remove(conn) {
             self.segments
                 .clear(&mut connection.queue, |buffer| pool.give(buffer));

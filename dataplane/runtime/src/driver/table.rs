@@ -25,6 +25,20 @@ impl<C> Table<C> {
         }
     }
 
+    /// Two different connections.
+    pub(super) fn find_both(&mut self, one: ConnId, other: ConnId) -> Option<(&mut C, &mut C)> {
+        let slots = [one.slot as usize, other.slot as usize];
+        let [first, second] = self.entries.get_disjoint_mut(slots).ok()?;
+        match (first, second) {
+            (Some((a, first)), Some((b, second)))
+                if *a == one.generation && *b == other.generation =>
+            {
+                Some((first, second))
+            }
+            _ => None,
+        }
+    }
+
     pub(super) fn insert(&mut self, conn: ConnId, connection: C) {
         let slot = conn.slot as usize;
         if slot >= self.entries.len() {

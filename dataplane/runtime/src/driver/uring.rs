@@ -9,6 +9,7 @@ mod accept;
 pub mod caps;
 mod connection;
 mod receive;
+mod relay;
 mod selftest;
 mod send;
 mod stock;
@@ -30,6 +31,7 @@ use self::caps::Caps;
 use self::connection::{Connection, Is, Purpose};
 use self::stock::Stock;
 use super::lobby::Lobby;
+use super::relays::Relays;
 use super::segments::Segments;
 use super::table::Table;
 use super::{Driver, Setup, errors};
@@ -48,6 +50,7 @@ pub struct UringDriver {
     unlistening: Vec<ListenerId>,
     lobby: Lobby,
     segments: Segments,
+    relays: Relays,
     stock: Stock,
     /// Events that come of no completion, or beside one.
     immediate: VecDeque<Event>,
@@ -74,6 +77,7 @@ impl UringDriver {
             unlistening: Vec::new(),
             lobby: Lobby::default(),
             segments: Segments::default(),
+            relays: Relays::default(),
             stock: Stock::default(),
             immediate: VecDeque::new(),
             dirty: Vec::new(),
@@ -105,6 +109,7 @@ impl UringDriver {
             Purpose::Receive(conn) => self.received(conn, completion, pool),
             Purpose::Readable(conn) => self.readable(conn, completion, pool),
             Purpose::Send(conn) => self.sent(conn, completion, pool),
+            Purpose::Writable(conn) => self.writable(conn),
             Purpose::Connect(conn) => self.connected(conn, completion),
             Purpose::HangUp(conn) => self.hung_up(conn, completion),
         }
@@ -143,6 +148,7 @@ impl Driver for UringDriver {
         self.resume_listeners();
         self.top_up(pool);
         self.feed(pool);
+        self.run_relays();
         self.settle();
         self.count();
         let until = until.min(self.resume);
@@ -174,8 +180,7 @@ impl Driver for UringDriver {
             }
             Op::Connect { conn, address } => self.connect(conn, address),
             Op::Send { conn, segment } => self.send(conn, segment, pool),
-            // It need not be done: the bytes arrive as ever.
-            Op::Relay { .. } => {}
+            Op::Relay { from, to, bytes } => self.relay(from, to, bytes),
             Op::ReceiveOn { conn } => self.switch_receive(conn, true),
             Op::ReceiveOff { conn } => self.switch_receive(conn, false),
             Op::Shutdown { conn } => self.shutdown(conn),
@@ -268,6 +273,12 @@ impl UringDriver {
         }
         self.segments
             .clear(&mut connection.queue, |buffer| pool.give(buffer));
+        if connection.is(Is::RELAY_FROM | Is::RELAY_TO) {
+            self.end_relays(conn);
+        }
+        let Some(connection) = self.connections.find(conn) else {
+            return;
+        };
         connection.set(Is::CLOSING);
         if how == Close::Reset {
             connection.set(Is::RESET);
@@ -283,6 +294,16 @@ impl UringDriver {
     }
 
     /// Closes a connection that wants it, once nothing of it is in flight.
+    /// The same if it wants it at all.
+    fn finish_close_if_due(&mut self, conn: ConnId) -> Option<Event> {
+        let closing = self.connections.find(conn)?.is(Is::CLOSING);
+        if closing {
+            self.finish_close(conn)
+        } else {
+            None
+        }
+    }
+
     fn finish_close(&mut self, conn: ConnId) -> Option<Event> {
         if !self.connections.find(conn)?.is_quiet() {
             return None;

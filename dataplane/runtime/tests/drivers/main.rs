@@ -3,5 +3,6 @@
 mod choice;
 mod death;
 mod exhaustion;
+mod relay;
 mod support;
 mod transfer;

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -32,6 +32,9 @@ pub(crate) struct Tally {
     pub(crate) accept_failures: AtomicUsize,
     pub(crate) queued_most: AtomicUsize,
     pub(crate) in_use: AtomicUsize,
+    /// Bytes that the driver relayed by itself, and most that it held meanwhile.
+    pub(crate) relayed: AtomicU64,
+    pub(crate) held_most: AtomicUsize,
     /// Bytes that came to a mute machine all the same.
     pub(crate) muted: AtomicUsize,
     pub(crate) faults: Mutex<Vec<IoFault>>,
@@ -46,6 +49,8 @@ pub(crate) enum Duty {
     Echo,
     /// Connects it with this address.
     Relay(SocketAddr),
+    /// The same, and offers the driver to relay so many bytes each way by itself.
+    Bulk(SocketAddr, u64),
     /// Closes it when its first bytes came, with more of them on the way.
     CloseAtFirstBytes(Close),
     /// Closes it as soon as it is accepted.
@@ -128,7 +133,7 @@ impl Proxy {
         let conn = self.open();
         self.ops.push_back(Op::Adopt { incoming, conn });
         match self.duty {
-            Duty::Relay(address) => {
+            Duty::Relay(address) | Duty::Bulk(address, _) => {
                 let upstream = self.open();
                 self.side(conn).other = upstream;
                 self.side(upstream).other = conn;
@@ -253,6 +258,11 @@ impl Machine for Proxy {
                 let downstream = self.sides[&conn].other;
                 self.side(downstream).stopped = false;
                 self.ops.push_back(Op::ReceiveOn { conn: downstream });
+                if let Duty::Bulk(_, bytes) = self.duty {
+                    for (from, to) in [(conn, downstream), (downstream, conn)] {
+                        self.ops.push_back(Op::Relay { from, to, bytes });
+                    }
+                }
             }
             Event::Connected {
                 conn,
@@ -278,7 +288,11 @@ impl Machine for Proxy {
                 assert_eq!(listener, ListenerId(0));
                 self.unlistening -= 1;
             }
-            Event::Relayed { .. } => unreachable!("nothing is relayed"),
+            Event::Relayed { from, bytes, held } => {
+                assert!(!self.sides[&from].ended, "Relayed after End");
+                self.tally.relayed.fetch_add(bytes, SeqCst);
+                self.tally.held_most.fetch_max(held as usize, SeqCst);
+            }
             Event::Snapshot(_) => {}
             Event::Drain => {
                 drop(self.tally.gate.lock());

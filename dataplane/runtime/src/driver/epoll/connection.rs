@@ -36,6 +36,10 @@ impl Is {
     pub(super) const FAILED: u16 = 1 << 11;
     /// Waits for buffers.
     pub(super) const STARVED: u16 = 1 << 12;
+    /// A relay takes what arrives on it.
+    pub(super) const RELAY_FROM: u16 = 1 << 13;
+    /// A relay brings what it is to send.
+    pub(super) const RELAY_TO: u16 = 1 << 14;
 }
 
 /// One connection.

@@ -21,7 +21,8 @@ impl EpollDriver {
             self.finish_entry();
             return None;
         };
-        if !connection.receives() || !connection.is(Is::READABLE) {
+        let relayed = connection.is(Is::RELAY_FROM);
+        if relayed || !connection.receives() || !connection.is(Is::READABLE) {
             connection.clear(Is::QUEUED);
             self.finish_entry();
             return None;

@@ -87,7 +87,7 @@ impl EpollDriver {
         }
     }
 
-    fn send_failed(&mut self, conn: ConnId, fault: IoFault) {
+    pub(super) fn send_failed(&mut self, conn: ConnId, fault: IoFault) {
         let Some(connection) = self.connections.find(conn) else {
             return;
         };
@@ -121,7 +121,7 @@ fn send_some(connection: &Connection, segments: &Segments) -> io::Result<(usize,
 }
 
 /// The socket is full: its next edge says when there is room.
-fn await_room(epoll: &Epoll, conn: ConnId, connection: &mut Connection) {
+pub(super) fn await_room(epoll: &Epoll, conn: ConnId, connection: &mut Connection) {
     connection.clear(Is::WRITABLE);
     if !connection.is(Is::WATCHES_ROOM) {
         connection.set(Is::WATCHES_ROOM);

@@ -26,16 +26,19 @@ pub enum Feature {
     NoSqarray,
     /// The ring is registered with its thread.
     RegisteredRing,
+    /// Bulk bodies pass through pipes of the kernel. Without: through buffers.
+    Splice,
 }
 
 impl Feature {
     /// All of them, as they stand in logs.
-    pub const ALL: [Feature; 5] = [
+    pub const ALL: [Feature; 6] = [
         Feature::MultishotAccept,
         Feature::MultishotRecv,
         Feature::BufferRing,
         Feature::NoSqarray,
         Feature::RegisteredRing,
+        Feature::Splice,
     ];
 
     /// Its name in switches and logs.
@@ -46,6 +49,7 @@ impl Feature {
             Feature::BufferRing => "buffer-ring",
             Feature::NoSqarray => "no-sqarray",
             Feature::RegisteredRing => "registered-ring",
+            Feature::Splice => "splice",
         }
     }
 
@@ -282,7 +286,7 @@ mod tests {
             missing: 0,
         };
         caps.lose(Feature::NoSqarray);
-        let text = "multishot-accept buffer-ring registered-ring; \
+        let text = "multishot-accept buffer-ring registered-ring splice; \
                     off: multishot-recv; missing: no-sqarray";
         assert_eq!(caps.to_string(), text);
     }

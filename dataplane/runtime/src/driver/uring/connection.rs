@@ -39,6 +39,10 @@ impl Is {
     pub(super) const CLOSING: u16 = 1 << 11;
     /// Closes with RST.
     pub(super) const RESET: u16 = 1 << 12;
+    /// A relay takes what arrives on it; no receive is to be in flight.
+    pub(super) const RELAY_FROM: u16 = 1 << 13;
+    /// A relay brings what it is to send.
+    pub(super) const RELAY_TO: u16 = 1 << 14;
 }
 
 /// One connection.
@@ -47,6 +51,7 @@ pub(super) struct Connection {
     pub(super) queue: Queue,
     /// The receive (or the poll in its place).
     pub(super) receive: Option<Flight>,
+    /// The send (or the poll for room in its place).
     pub(super) send: Option<Flight>,
     /// Connect, later the watch for hang-ups.
     pub(super) other: Option<Flight>,
@@ -115,6 +120,8 @@ pub(super) enum Purpose {
     /// A poll in place of a receive.
     Readable(ConnId),
     Send(ConnId),
+    /// A poll for room before a send.
+    Writable(ConnId),
     Connect(ConnId),
     HangUp(ConnId),
 }
@@ -137,6 +144,7 @@ impl Purpose {
             Purpose::Send(conn) => pack(4, conn),
             Purpose::Connect(conn) => pack(5, conn),
             Purpose::HangUp(conn) => pack(6, conn),
+            Purpose::Writable(conn) => pack(7, conn),
         }
     }
 
@@ -155,7 +163,8 @@ impl Purpose {
             3 => Purpose::Readable(conn),
             4 => Purpose::Send(conn),
             5 => Purpose::Connect(conn),
-            _ => Purpose::HangUp(conn),
+            6 => Purpose::HangUp(conn),
+            _ => Purpose::Writable(conn),
         }
     }
 }
@@ -178,6 +187,7 @@ mod tests {
             Purpose::Send(conn),
             Purpose::Connect(conn),
             Purpose::HangUp(conn),
+            Purpose::Writable(conn),
         ] {
             assert_eq!(Purpose::of(purpose.token()), purpose);
         }

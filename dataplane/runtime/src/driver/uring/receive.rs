@@ -41,6 +41,8 @@ impl UringDriver {
             return;
         };
         match (connection.receives(), connection.receive) {
+            // What arrives is the relay's; while that is paused, a hang-up is watched for as ever.
+            (true, _) if connection.is(Is::RELAY_FROM) => {}
             (true, None) if !connection.is(Is::STARVED) => self.arm_receive(conn),
             // Whoever waits for buffers may hold many: that it is gone must not wait with it.
             (true, None) => self.watch_hang_up(conn),
@@ -111,6 +113,9 @@ impl UringDriver {
             return self.finish_close_if_due(conn);
         }
         let connection = self.connections.find(conn)?;
+        if connection.is(Is::RELAY_FROM) {
+            self.relays.missed(conn, buffer.len());
+        }
         // A full buffer or an unwanted one: there is more where it came from.
         if buffer.receivable() == 0 || !connection.is(Is::RECEIVE_ON) {
             connection.set(Is::EAGER);
@@ -148,6 +153,7 @@ impl UringDriver {
             return None;
         }
         match (result, connection.fault) {
+            (Err(errno::ENOBUFS), None) if connection.is(Is::RELAY_FROM) => return None,
             (Err(errno::ENOBUFS), _) => {
                 self.count_dry(pool);
                 return self.starve(conn);
@@ -166,16 +172,7 @@ impl UringDriver {
         Some(Event::Failed { conn, fault })
     }
 
-    fn finish_close_if_due(&mut self, conn: ConnId) -> Option<Event> {
-        let closing = self.connections.find(conn)?.is(Is::CLOSING);
-        if closing {
-            self.finish_close(conn)
-        } else {
-            None
-        }
-    }
-
-    /// The way without a buffer ring: a poll said that there is something.
+    /// The way without a buffer ring, and of relays: a poll said that there is something.
     pub(super) fn readable(
         &mut self,
         conn: ConnId,
@@ -187,6 +184,9 @@ impl UringDriver {
         }
         if completion.result == Err(errno::ECANCELED) {
             return self.receive_ended(conn, completion.result, pool);
+        }
+        if self.connections.find(conn)?.is(Is::RELAY_FROM) {
+            return None; // the turn that follows moves it
         }
         let spare = pool.available() > reserve(pool);
         let Some(mut buffer) = spare.then(|| pool.take()).flatten() else {

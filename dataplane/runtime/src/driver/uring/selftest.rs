@@ -10,6 +10,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use fastpath_sys::errno;
+use fastpath_sys::pipe::Pipe;
 use fastpath_sys::socket::{self, Blocking};
 use fastpath_sys::uring::{
     Block, Completion, Parcel, Push, Readiness, Returned, Ring, RingOptions, Shots,
@@ -32,10 +33,11 @@ pub(super) fn run(mut caps: Caps) -> io::Result<Caps> {
     let mut ring = small_ring(&caps)?;
     caps.note(ring.features());
     basics(&mut ring)?;
-    let tests: [(Feature, Test); 3] = [
+    let tests: [(Feature, Test); 4] = [
         (Feature::BufferRing, one_shot_receive),
         (Feature::MultishotRecv, multishot_receive),
         (Feature::MultishotAccept, multishot_accept),
+        (Feature::Splice, splice_beside_a_receive),
     ];
     for (feature, test) in tests {
         // A ring of its own each: what a failed test left behind must not disturb the next.
@@ -171,6 +173,40 @@ fn multishot_accept(ring: &mut Ring) -> io::Result<()> {
     expect(end.result == Err(errno::ECANCELED) && !end.more)
 }
 
+/// A relay makes its sockets non-blocking while the other direction is received by the ring: that
+/// must wait all the same.
+fn splice_beside_a_receive(ring: &mut Ring) -> io::Result<()> {
+    let ((mut source, from), (mut sink, to)) = (pair()?, pair()?);
+    let poll = ring.stock_limit() == 0;
+    stock(ring)?;
+    match poll {
+        true => ring.poll(to.as_fd(), Readiness::Readable, Shots::Once, 1),
+        false => ring.recv(to.as_fd(), Shots::Once, 1),
+    };
+    ring.enter(0, None)?;
+    for socket in [&from, &to] {
+        socket::set_blocking(socket.as_fd(), Blocking::No)?;
+    }
+    let pipe = Pipe::new(PATTERN)?;
+    expect(pipe.fill_from(from.as_fd(), PATTERN).is_err())?;
+    source.write_all(&pattern())?;
+    let mut got = Vec::new();
+    while got.len() < PATTERN {
+        let count = pipe.fill_from(from.as_fd(), PATTERN)?;
+        expect(pipe.drain_into(to.as_fd(), count)? == count)?;
+        let start = got.len();
+        got.resize(start + count, 0);
+        sink.set_read_timeout(Some(PATIENCE))?;
+        sink.read_exact(&mut got[start..])?;
+    }
+    ring.enter(0, None)?;
+    expect(got == pattern() && !ring.has_completions())?;
+    sink.write_all(&[1])?;
+    expect(next(ring)?.result.is_ok_and(|count| count > 0))?;
+    ring.poll(to.as_fd(), Readiness::Writable, Shots::Once, 2);
+    expect(next(ring)?.token == 2)
+}
+
 /// No operation above may have needed a worker thread of the kernel.
 fn no_worker_threads() -> io::Result<()> {
     for task in fs::read_dir("/proc/self/task")? {
@@ -195,7 +231,7 @@ fn send_pattern(ring: &mut Ring, socket: &impl AsFd, parts: usize) -> io::Result
 }
 
 fn stock(ring: &mut Ring) -> io::Result<()> {
-    while ring.stocked() < BUFFERS {
+    while ring.stocked() < BUFFERS.min(ring.stock_limit()) {
         let block = Block {
             bytes: vec![0; ROOM + 16].into(),
             window: 8..8 + ROOM,

@@ -110,7 +110,7 @@ impl UringDriver {
         }
     }
 
-    fn send_failed(&mut self, conn: ConnId, fault: IoFault) -> Option<Event> {
+    pub(super) fn send_failed(&mut self, conn: ConnId, fault: IoFault) -> Option<Event> {
         let connection = self.connections.find(conn)?;
         connection.fault = Some(fault);
         let receives = connection.receives() && !connection.is(Is::STARVED);
