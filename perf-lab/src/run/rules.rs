@@ -84,7 +84,9 @@ fn foreign(cell: &Cell, measured: &Measured) -> Option<String> {
 }
 
 fn unreached(cell: &Cell, found: &Found, rate: u64, measured: &Measured) -> Option<Void> {
-    let done = measured.load.answered + measured.load.failures.iter().map(|(_, n)| n).sum::<u64>();
+    let failed: u64 = measured.load.failures.iter().map(|(_, count)| count).sum();
+    // What is on its way when the window closes is not lost.
+    let done = measured.load.answered + failed + u64::from(cell.connections);
     if done as f64 >= measured.offered as f64 * REACHED {
         return None;
     }
