@@ -48,8 +48,8 @@ pub(super) fn judge(cell: &Cell, found: &Found, rate: u64, measured: &Measured) 
 
 fn wrong(cell: &Cell, measured: &Measured) -> Option<String> {
     let total = &measured.total;
-    if total.answered == 0 || measured.load.answered == 0 {
-        return Some(format!("no right answer in the window: {total}"));
+    if total.answered == 0 {
+        return Some(format!("no right answer: {total}"));
     }
     let asked_for = match cell.fail_every {
         // Each 503 of the origin must arrive, and no other.
@@ -107,6 +107,9 @@ fn unreached(cell: &Cell, found: &Found, rate: u64, measured: &Measured) -> Opti
 
 fn noise(cell: &Cell, found: &Found, measured: &Measured) -> Option<String> {
     let (load, cost) = (&measured.load, &measured.cost);
+    if load.answered == 0 {
+        return Some("no answer fell into the window".to_owned());
+    }
     if load.lateness_p99 > LATE_MAX {
         let late = load.lateness_p99 as f64 / 1e6;
         return Some(format!(

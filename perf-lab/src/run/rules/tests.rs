@@ -83,7 +83,12 @@ fn each_rule_voids_what_breaks_it() {
         fail(Failure::Pattern, 1),
         "fault: 1 wrong answers: pattern 1",
     );
-    check("", |m| m.load.answered = 0, "fault: no right answer");
+    check("", |m| m.total.answered = 0, "fault: no right answer");
+    check(
+        "",
+        |m| m.load.answered = 0,
+        "noise: no answer fell into the window",
+    );
     check(
         "",
         |m| m.origin_total = 1_199,
