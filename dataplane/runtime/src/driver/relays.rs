@@ -15,7 +15,7 @@ use penstock_core::limits::RELAYS_PER_WORKER_MAX;
 use super::errors;
 
 /// Bytes that may wait in between, and the size of a pipe.
-const PIPE_BYTES: usize = 512 * 1024;
+const PIPE_BYTES: usize = 1024 * 1024;
 /// Bytes that one relay moves per turn; what is left waits for the others.
 const TURN_BYTES: u64 = 1024 * 1024;
 /// Empty pipes that are kept for the next relays.
