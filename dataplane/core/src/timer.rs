@@ -7,7 +7,7 @@
 //!
 //! An owner is a slot, not what lives in it: whoever comes next finds the node of the one before,
 //! so that a million short exchanges leave as many nodes as they had slots, and not one each until
-//! their timeouts have passed. No node waits longer than [`HORIZON`], which bounds the dropped
+//! their timeouts have passed. No node waits longer than `HORIZON`, which bounds the dropped
 //! ones.
 
 use crate::event::Time;
