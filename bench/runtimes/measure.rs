@@ -83,12 +83,14 @@ impl Plan {
         let (after, answers) = (Usage::of(relay.pid())?, running.answered() - answered);
         running.stop();
         let report = running.finish()?;
+        let used = after.since(before);
         if report.failed() > 0 || answers == 0 {
             let name = subject.name();
-            return Err(io::Error::other(format!("{name}: void, {report}")));
+            let (ran, waited) = (used.on_cpu, used.waiting);
+            let why = format!("{name}: void, {answers} answers; ran {ran:?}, waited {waited:?}");
+            return Err(io::Error::other(format!("{why}; {report}")));
         }
-        let used = after.since(before).on_cpu;
-        Ok(used.as_nanos() as f64 / 1000.0 / answers as f64)
+        Ok(used.on_cpu.as_nanos() as f64 / 1000.0 / answers as f64)
     }
 }
 
