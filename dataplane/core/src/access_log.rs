@@ -1,6 +1,6 @@
 //! The record that an exchange leaves, and the facts that formats are filled from.
 
-use std::net::SocketAddr;
+use core::net::SocketAddr;
 
 use crate::config::SinkId;
 use crate::event::Time;

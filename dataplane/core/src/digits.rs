@@ -1,8 +1,8 @@
 //! Numbers and addresses as text, on the path of every request: what `core::fmt` writes, without
 //! its generality, which costs ten times as much.
 
-use std::io::Write;
-use std::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, SocketAddr};
+use std::fmt::{self, Write};
 
 /// Appends a decimal number.
 pub(crate) fn append_number(mut value: u64, out: &mut Vec<u8>) {
@@ -21,9 +21,8 @@ pub(crate) fn append_number(mut value: u64, out: &mut Vec<u8>) {
 /// Appends an address.
 pub(crate) fn append_ip(ip: IpAddr, out: &mut Vec<u8>) {
     let IpAddr::V4(ip) = ip else {
-        // RFC 5952 is the library's business. Writing to a vector cannot fail.
-        let _ = write!(out, "{ip}");
-        return;
+        // RFC 5952 is the library's business.
+        return append_formatted(format_args!("{ip}"), out);
     };
     for (index, octet) in ip.octets().into_iter().enumerate() {
         if index > 0 {
@@ -36,13 +35,27 @@ pub(crate) fn append_ip(ip: IpAddr, out: &mut Vec<u8>) {
 /// Appends address and port.
 pub(crate) fn append_address(address: SocketAddr, out: &mut Vec<u8>) {
     if address.is_ipv6() {
-        // Brackets, and a scope if there is one. Writing to a vector cannot fail.
-        let _ = write!(out, "{address}");
-        return;
+        // Brackets, and a scope if there is one.
+        return append_formatted(format_args!("{address}"), out);
     }
     append_ip(address.ip(), out);
     out.push(b':');
     append_number(address.port().into(), out);
+}
+
+/// Appends what `core::fmt` makes of the arguments, where that is worth its price.
+pub(crate) fn append_formatted(text: fmt::Arguments<'_>, out: &mut Vec<u8>) {
+    struct Bytes<'a>(&'a mut Vec<u8>);
+
+    impl Write for Bytes<'_> {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0.extend_from_slice(text.as_bytes());
+            Ok(())
+        }
+    }
+
+    // A vector takes everything.
+    let _ = Bytes(out).write_fmt(text);
 }
 
 #[cfg(test)]

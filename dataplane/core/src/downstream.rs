@@ -12,7 +12,7 @@
 //! `Flush` waits until everything queued has left, `Linger` until the client has closed too or
 //! `delayed_close_timeout` has passed: closing at once would reset the answer away (C01).
 
-use std::net::SocketAddr;
+use core::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -26,7 +26,7 @@
 //! - `Op::Unlisten` is always answered by `Unlistened`, once the sockets that the listener had are
 //!   closed. Until then clients come who connected before, and they are to be served.
 
-use std::net::SocketAddr;
+use core::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::buffer::Buffer;

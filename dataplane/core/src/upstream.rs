@@ -7,7 +7,7 @@
 //!                   └────────────┴────────┴──► closed
 //! ```
 
-use std::net::SocketAddr;
+use core::net::SocketAddr;
 
 use crate::buffer::Buffer;
 use crate::cluster::EndpointKey;

@@ -1,6 +1,6 @@
 //! What a worker keeps of an endpoint beyond snapshots: where it is and how much it is used.
 
-use std::net::SocketAddr;
+use core::net::SocketAddr;
 
 use crate::config::{ClusterId, Endpoint, EndpointId};
 use crate::limits::ENDPOINTS_PER_WORKER;

@@ -3,7 +3,7 @@
 mod picks;
 mod properties;
 
-use std::net::SocketAddr;
+use core::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 

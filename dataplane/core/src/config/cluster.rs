@@ -1,6 +1,6 @@
 //! A cluster: its endpoints by priority, how one is picked, and what it may use.
 
-use std::net::SocketAddr;
+use core::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 

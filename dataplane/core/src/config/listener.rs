@@ -1,6 +1,6 @@
 //! A listener and its HTTP connection settings, with every default already filled in.
 
-use std::net::SocketAddr;
+use core::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! Formats against one exchange whose every fact is known.
 
-use std::net::SocketAddr;
+use core::net::SocketAddr;
 
 use proptest::array::uniform8;
 use proptest::collection::vec;

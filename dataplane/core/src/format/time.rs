@@ -1,8 +1,8 @@
 //! Points in time as text: the part of strftime that Envoy's `START_TIME` takes, always in UTC.
 
 use super::escape::Escape;
-use super::value::write_ascii;
 use crate::date::Day;
+use crate::digits::append_formatted;
 
 const DAYS: [&str; 7] = [
     "Sunday",
@@ -80,7 +80,7 @@ impl TimeFormat {
                 Part::Fraction(digits) => {
                     let fraction = moment.nanosecond / 10_u64.pow(9 - digits);
                     let width = *digits as usize;
-                    write_ascii(out, format_args!("{fraction:0width$}"));
+                    append_formatted(format_args!("{fraction:0width$}"), out);
                 }
             }
         }
@@ -130,32 +130,32 @@ fn write_part(letter: char, moment: &Moment, out: &mut Vec<u8>) {
     let hour12 = if hour % 12 == 0 { 12 } else { hour % 12 };
     let (day_name, month_name) = (DAYS[weekday as usize], MONTHS[month as usize - 1]);
     match letter {
-        'Y' => write_ascii(out, format_args!("{year}")),
-        'C' => write_ascii(out, format_args!("{:02}", year / 100)),
-        'y' => write_ascii(out, format_args!("{:02}", year % 100)),
-        'm' => write_ascii(out, format_args!("{month:02}")),
-        'd' => write_ascii(out, format_args!("{day:02}")),
-        'e' => write_ascii(out, format_args!("{day:2}")),
-        'j' => write_ascii(out, format_args!("{day_of_year:03}")),
-        'H' => write_ascii(out, format_args!("{hour:02}")),
-        'I' => write_ascii(out, format_args!("{hour12:02}")),
-        'M' => write_ascii(out, format_args!("{minute:02}")),
-        'S' => write_ascii(out, format_args!("{second:02}")),
-        's' => write_ascii(out, format_args!("{}", moment.since_epoch)),
+        'Y' => append_formatted(format_args!("{year}"), out),
+        'C' => append_formatted(format_args!("{:02}", year / 100), out),
+        'y' => append_formatted(format_args!("{:02}", year % 100), out),
+        'm' => append_formatted(format_args!("{month:02}"), out),
+        'd' => append_formatted(format_args!("{day:02}"), out),
+        'e' => append_formatted(format_args!("{day:2}"), out),
+        'j' => append_formatted(format_args!("{day_of_year:03}"), out),
+        'H' => append_formatted(format_args!("{hour:02}"), out),
+        'I' => append_formatted(format_args!("{hour12:02}"), out),
+        'M' => append_formatted(format_args!("{minute:02}"), out),
+        'S' => append_formatted(format_args!("{second:02}"), out),
+        's' => append_formatted(format_args!("{}", moment.since_epoch), out),
         'p' => out.extend_from_slice(if hour < 12 { b"AM" } else { b"PM" }),
         'a' => out.extend_from_slice(&day_name.as_bytes()[..3]),
         'A' => out.extend_from_slice(day_name.as_bytes()),
         'b' | 'h' => out.extend_from_slice(&month_name.as_bytes()[..3]),
         'B' => out.extend_from_slice(month_name.as_bytes()),
-        'u' => write_ascii(
-            out,
+        'u' => append_formatted(
             format_args!("{}", if weekday == 0 { 7 } else { weekday }),
+            out,
         ),
-        'w' => write_ascii(out, format_args!("{weekday}")),
-        'T' => write_ascii(out, format_args!("{hour:02}:{minute:02}:{second:02}")),
-        'R' => write_ascii(out, format_args!("{hour:02}:{minute:02}")),
-        'D' => write_ascii(out, format_args!("{month:02}/{day:02}/{:02}", year % 100)),
-        _ => write_ascii(out, format_args!("{year}-{month:02}-{day:02}")),
+        'w' => append_formatted(format_args!("{weekday}"), out),
+        'T' => append_formatted(format_args!("{hour:02}:{minute:02}:{second:02}"), out),
+        'R' => append_formatted(format_args!("{hour:02}:{minute:02}"), out),
+        'D' => append_formatted(format_args!("{month:02}/{day:02}/{:02}", year % 100), out),
+        _ => append_formatted(format_args!("{year}-{month:02}-{day:02}"), out),
     }
 }
 

@@ -1,7 +1,6 @@
 //! What an operator yields, and how it is written.
 
-use std::io::Write;
-use std::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, SocketAddr};
 
 use super::escape::Escape;
 use super::time::TimeFormat;
@@ -94,12 +93,6 @@ impl<'a> Value<'a> {
             Self::Absent | Self::Text(_) | Self::Fields(..) | Self::Time(..) => {}
         }
     }
-}
-
-/// Appends what cannot fail to be appended.
-pub(super) fn write_ascii(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
-    // A Vec takes everything.
-    let _ = out.write_fmt(text);
 }
 
 fn write_flags(flags: Flags, long: bool, out: &mut Vec<u8>) {

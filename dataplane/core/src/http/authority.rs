@@ -1,7 +1,7 @@
 //! Host and port: what is a well-formed authority (T07), its parts, and what is taken off it before
 //! matching (N07). Strict: registered names are letters, digits, `-`, `.`, `_` and `~`.
 
-use std::net::Ipv6Addr;
+use core::net::Ipv6Addr;
 
 use super::{Refusal, RequestHead};
 use crate::config::listener::{HostOptions, StripPort};

@@ -3,7 +3,7 @@
 //!
 //! What an untrusted client claims about itself is taken away before anything looks at it.
 
-use std::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, SocketAddr};
 
 use super::{Fields, HeaderId, RequestHead};
 use crate::chance::Chance;

@@ -1,7 +1,7 @@
 //! A scripted world around one engine: clients and origins are names, bytes are strings.
 
+use core::net::SocketAddr;
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! Short ways to write tables and requests.
 
-use std::net::SocketAddr;
+use core::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::access_log::{Flags, Record};
