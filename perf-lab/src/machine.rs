@@ -47,6 +47,7 @@ pub fn environment() -> Environment {
         host: line("/proc/sys/kernel/hostname"),
         cpu_model: field(&cpuinfo, "model name", ':').unwrap_or("").to_owned(),
         cpus: sched_getaffinity(None).map_or(0, |set| set.count()),
+        numa_nodes: numa_nodes(),
         memory: memory.and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) << 10,
         kernel: line("/proc/sys/kernel/osrelease"),
         system: field(&release, "PRETTY_NAME", '=')
@@ -81,6 +82,18 @@ fn facts(cpuinfo: &str) -> Vec<(String, String)> {
     };
     facts.push(("build of perf-lab".to_owned(), build.to_owned()));
     facts
+}
+
+/// Memory that lies apart: folders `node0`, `node1`, … of the kernel.
+fn numa_nodes() -> u32 {
+    let entries = fs::read_dir("/sys/devices/system/node").into_iter();
+    let is_node = |entry: &fs::DirEntry| {
+        let name = entry.file_name();
+        let number = name.to_str().and_then(|name| name.strip_prefix("node"));
+        number.is_some_and(|number| number.parse::<u32>().is_ok())
+    };
+    let entries = entries.flatten().flatten();
+    u32::try_from(entries.filter(is_node).count()).unwrap_or(u32::MAX)
 }
 
 /// What the kernel does against each weakness of the CPU, those that do not concern it left out.

@@ -45,6 +45,9 @@ pub struct Campaign {
     pub skipped: Vec<Skipped>,
     /// False until the last run is in: a campaign that broke off is never taken for a whole one.
     pub complete: bool,
+    /// Decides the order of subjects, the arrivals of requests and what is random in them.
+    #[serde(default)]
+    pub seed: u64,
 }
 
 /// The machine and its state.
@@ -56,6 +59,9 @@ pub struct Environment {
     pub cpu_model: String,
     /// CPUs that the process may use.
     pub cpus: u32,
+    /// NUMA nodes of the machine; 0 if the kernel does not say.
+    #[serde(default)]
+    pub numa_nodes: u32,
     /// Memory of the machine.
     pub memory: u64,
     /// `uname -r`.
@@ -115,6 +121,9 @@ pub struct Subject {
     pub product: String,
     /// As the program prints it.
     pub version: String,
+    /// Revision that the program says it was built from; empty if it says none.
+    #[serde(default)]
+    pub revision: String,
     /// Of Penstock and the relays: `io_uring` or `epoll`.
     pub driver: String,
     /// Worker threads.
@@ -159,6 +168,20 @@ pub struct Run {
     pub void: String,
     /// The window in slices.
     pub series: Vec<Slice>,
+    /// Where the parts ran.
+    #[serde(default)]
+    pub cpus: Cpus,
+}
+
+/// CPUs that the parts of a run were held to, by their number in the kernel.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Cpus {
+    /// Of the subject.
+    pub subject: Vec<u32>,
+    /// Of the load.
+    pub load: Vec<u32>,
+    /// Of the origin.
+    pub origin: Vec<u32>,
 }
 
 /// What the load saw in the window.
@@ -209,7 +232,8 @@ pub struct Latency {
 /// process, what load and origin used.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Cost {
-    /// Time on a CPU, from schedstat.
+    /// Time on a CPU, from schedstat; where processes come and go, from the account that survives
+    /// them. 0 if it could not be accounted for: then there is no figure and no ratio.
     pub on_cpu: u64,
     /// Time in a run queue.
     pub waiting: u64,
@@ -227,13 +251,19 @@ pub struct Cost {
     pub resident_before: u64,
     /// Resident memory at the end of the window.
     pub resident: u64,
-    /// Time on a CPU by the accounts of whole processes, threads that ended included; from ticks.
+    /// Time on a CPU by an account that threads and processes do not take along when they end.
     #[serde(default)]
     pub accounted: u64,
+    /// Which account that is: `cgroup`, or `ticks` of whole processes; empty if there is none.
+    #[serde(default)]
+    pub accounted_by: String,
+    /// Threads that ended in the window; their context switches and waits are not known.
+    #[serde(default)]
+    pub ended: u32,
     /// Time on a CPU of the kernel's ksoftirqd threads, which no process is charged for.
     #[serde(default)]
     pub ksoftirqd: u64,
-    /// Share of the machine's time that the hypervisor took, in per cent.
+    /// Share of the time that the hypervisor took, in per cent, of the CPUs of the run.
     pub steal: f64,
 }
 

@@ -168,6 +168,7 @@ impl<'a> Bench<'a> {
             experiment: experiment.text.clone(),
             command: options.command.clone(),
             started: now(),
+            seed: experiment.seed,
             environment: machine::environment(),
             layout: experiment.layout.name().to_owned(),
             rounds: experiment.rounds,
@@ -318,6 +319,7 @@ impl<'a> Bench<'a> {
         let rate = self.campaign.cells[cell].rate;
         let workload = &self.experiment.cells[cell];
         let once = self.setup(workload, &self.subjects[subject], rate)?;
+        let place = once.place;
         let measured = measure(&once)?;
         let verdict = rules::judge(workload, &self.subjects[subject], rate, &measured);
         let had_missed = self.missed.contains(&(cell, subject));
@@ -348,6 +350,7 @@ impl<'a> Bench<'a> {
             load: measured.load,
             cost: measured.cost,
             series: measured.series,
+            cpus: place.cpus(),
             ..Run::default()
         })
     }

@@ -130,8 +130,11 @@ fn a_tiny_campaign_becomes_a_folder() {
     assert_eq!(campaign.cells[1].arrivals, "open");
     assert!(campaign.cells[1].rate > 0);
     assert!(campaign.experiment.contains("about: a test"));
+    assert_eq!(campaign.seed, 1, "where the file names none");
     order_is_a_palindrome(&campaign);
     for run in &campaign.runs {
+        let cpus = [&run.cpus.subject, &run.cpus.load, &run.cpus.origin];
+        assert!(cpus[0].len() == 1 && cpus[1..] == [cpus[0]; 2], "{cpus:?}");
         assert!(
             run.load.failures.is_empty() && !run.series.is_empty(),
             "{}",

@@ -187,10 +187,11 @@ pub(super) fn kib_per_connection(run: &Run, open: u32) -> Option<f64> {
     measured.then(|| grown as f64 / 1024.0 / f64::from(open))
 }
 
-/// Context switches for each correct answer; a subject without a process has none.
+/// Context switches for each correct answer; a subject without a process has none, and a thread
+/// that ended took its own along.
 pub(super) fn switches_per_request(run: &Run) -> Option<f64> {
     let switches = run.cost.switches_voluntary + run.cost.switches_involuntary;
-    let measured = run.cost.threads > 0 && run.load.answered > 0;
+    let measured = run.cost.threads > 0 && run.cost.ended == 0 && run.load.answered > 0;
     measured.then(|| switches as f64 / run.load.answered as f64)
 }
 

@@ -6,6 +6,7 @@ use rustix::process::{getpriority_process, setpriority_process};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::experiment::Layout;
+use crate::record::Cpus;
 
 /// CPUs of the parts. What measures is not pinned: it sleeps.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +29,16 @@ impl Place {
             Layout::S => usable.next().ok_or_else(none)?,
         };
         Ok(Self { subject, bed })
+    }
+
+    /// As it is recorded; load and origin are one thread.
+    pub(super) fn cpus(self) -> Cpus {
+        let [subject, bed] = [self.subject, self.bed].map(|cpu| vec![cpu as u32]);
+        Cpus {
+            subject,
+            load: bed.clone(),
+            origin: bed,
+        }
     }
 }
 

@@ -85,6 +85,7 @@ impl Found {
             name: self.choice.name.clone(),
             product: kind.product().to_owned(),
             version: self.version.clone(),
+            revision: String::new(),
             driver: kind.driver().to_owned(),
             workers: u32::from(kind != Kind::Direct),
             command: match kind {

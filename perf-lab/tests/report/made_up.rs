@@ -101,6 +101,7 @@ pub(crate) fn subject(name: &str, product: &str) -> Subject {
         workers: u32::from(product != "direct"),
         command: [product, "--config", "<file>"].map(str::to_owned).to_vec(),
         configuration,
+        ..Subject::default()
     }
 }
 
@@ -120,6 +121,7 @@ fn environment() -> Environment {
         git_rev: "0123456789ab".to_owned(),
         dirty: false,
         version: "0.1.0".to_owned(),
+        ..Environment::default()
     }
 }
 
@@ -206,6 +208,7 @@ fn run(campaign: &Campaign, number: u64, key: (usize, usize, u32, bool)) -> Run 
         series: (1..=20)
             .map(|at| slice(at, number, answered, request, resident))
             .collect(),
+        ..Run::default()
     }
 }
 
