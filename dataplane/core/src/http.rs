@@ -77,6 +77,8 @@ pub enum Version {
     /// HTTP/1.1
     #[default]
     Http11,
+    /// HTTP/2
+    Http2,
 }
 
 impl Version {
@@ -85,6 +87,7 @@ impl Version {
         match self {
             Self::Http10 => "HTTP/1.0",
             Self::Http11 => "HTTP/1.1",
+            Self::Http2 => "HTTP/2",
         }
     }
 }
@@ -124,9 +127,11 @@ pub struct RequestHead {
     pub target: Span,
     /// Host and port as they will be forwarded; never empty in a decoded head.
     pub authority: Span,
+    /// What an extended CONNECT asks for in `:protocol` (RFC 8441); empty in any other request.
+    pub protocol: Span,
     /// True for https.
     pub secure: bool,
-    /// Version of the request line.
+    /// Version that it came in.
     pub version: Version,
 }
 
@@ -138,6 +143,7 @@ impl RequestHead {
         self.method_text = Span::default();
         self.target = Span::default();
         self.authority = Span::default();
+        self.protocol = Span::default();
         self.secure = false;
         self.version = Version::Http11;
     }
@@ -175,6 +181,11 @@ impl RequestHead {
         self.fields.text(self.authority)
     }
 
+    /// The protocol of an extended CONNECT, or nothing.
+    pub fn protocol(&self) -> &[u8] {
+        self.fields.text(self.protocol)
+    }
+
     /// `http` or `https`.
     pub fn scheme(&self) -> &'static str {
         if self.secure { "https" } else { "http" }
@@ -198,7 +209,7 @@ pub struct ResponseHead {
     pub fields: Fields,
     /// Status code, 100 to 599.
     pub status: u16,
-    /// Version of the status line.
+    /// Version that it came in.
     pub version: Version,
     /// Content-Length of a response that may announce one without carrying the body (to HEAD, 304).
     /// Written only where the body is [`BodyLength::None`].

@@ -240,7 +240,7 @@ impl Engine {
         let connection = match (exchange.keep_downstream, exchange.request.version) {
             (false, _) => ConnectionHeader::Close,
             (true, Version::Http10) => ConnectionHeader::KeepAlive10,
-            (true, Version::Http11) => ConnectionHeader::None,
+            (true, Version::Http11 | Version::Http2) => ConnectionHeader::None,
         };
         self.scratch.clear();
         let framing = exchange.response_framing;

@@ -39,6 +39,20 @@ pub struct Field {
     pub name: Span,
     /// Value.
     pub value: Span,
+    /// It came with the wish that nobody on the way compresses it by reference (RFC 7541 section
+    /// 7.1.3), which binds us too.
+    pub never_indexed: bool,
+}
+
+impl Field {
+    fn new(id: HeaderId, name: Span, value: Span) -> Self {
+        Self {
+            id,
+            name,
+            value,
+            never_indexed: false,
+        }
+    }
 }
 
 /// Fields in the order of the message, and the arena that their text lives in.
@@ -92,7 +106,7 @@ impl Fields {
     /// Adds a field whose text is in the arena already; the name is in lower case.
     #[inline]
     pub(crate) fn push_spans(&mut self, id: HeaderId, name: Span, value: Span) {
-        self.list.push(Field { id, name, value });
+        self.list.push(Field::new(id, name, value));
     }
 
     /// Copies `text` into the arena.
@@ -160,14 +174,14 @@ impl Fields {
         let name = self.store_lower(name);
         let id = HeaderId::of(self.text(name));
         let value = self.store(value);
-        self.list.push(Field { id, name, value });
+        self.list.push(Field::new(id, name, value));
     }
 
     /// Adds a field whose name is known.
     pub fn push_known(&mut self, id: HeaderId, value: &[u8]) {
         let name = self.store(id.name());
         let value = self.store(value);
-        self.list.push(Field { id, name, value });
+        self.list.push(Field::new(id, name, value));
     }
 
     /// First value of a known field.
@@ -270,7 +284,7 @@ impl Fields {
         write(&mut self.arena);
         let value = self.span(start, self.arena.len() - start);
         let name = self.store(id.name());
-        self.list.push(Field { id, name, value });
+        self.list.push(Field::new(id, name, value));
     }
 }
 
