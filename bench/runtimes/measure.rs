@@ -151,7 +151,7 @@ fn table(campaigns: &[Runs]) -> String {
     for connections in CONNECTIONS {
         write!(
             text,
-            " {connections} connections, µs | ÷ first (95 % interval) |"
+            " {connections} connections, µs | ÷ first (low–high) |"
         )
         .expect(MEMORY);
     }
@@ -164,7 +164,9 @@ fn table(campaigns: &[Runs]) -> String {
             write!(text, " {:.2} | {ratio} |", median(&runs[index])).expect(MEMORY);
         }
     }
-    text.push('\n');
+    let count = campaigns.first().map_or(0, |runs| runs[0].len() / 2);
+    let spread = Estimate::of(&vec![1.0; count]).map_or_else(String::new, |some| some.spread());
+    writeln!(text, "\n\nlow–high: {spread}").expect(MEMORY);
     text
 }
 

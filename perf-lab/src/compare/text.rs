@@ -41,7 +41,7 @@ fn row(change: &Change<'_>) -> String {
     };
     let (a, b) = (ratio(change.a), ratio(change.b));
     let (subject, state) = (change.subject, change.state.words());
-    format!("  {subject:<18} {a:<20} {b:<20} {by:>8}  {state}")
+    format!("  {subject:<18} {a:<30} {b:<30} {by:>8}  {state}")
 }
 
 /// `0.74 (0.72–0.76)`.

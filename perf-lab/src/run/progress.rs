@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::experiment::Experiment;
 use crate::record::{Campaign, Run};
 use crate::report::summary::{Row, Summary, baseline, cpu_us};
+use crate::statistics::ROUNDS_SURE;
 
 /// Where a campaign stands.
 #[derive(Debug)]
@@ -76,7 +77,9 @@ fn so_far(campaign: &Campaign, run: &Run) -> String {
 pub fn table(campaign: &Campaign) -> String {
     let summary = Summary::of(campaign);
     let mut text = format!(
-        "{}: {} rounds of 2 x {:.1} s, layout {}, ratios to {}\n",
+        "{}: {} rounds of 2 x {:.1} s, layout {}, ratios to {}\n\
+         low to high: 95 % interval of the median, with fewer than {ROUNDS_SURE} rounds their \
+         range\n",
         campaign.name,
         campaign.rounds,
         campaign.window as f64 / 1e9,
@@ -103,7 +106,7 @@ pub fn table(campaign: &Campaign) -> String {
     text
 }
 
-const HEAD: &str = "  subject             µs/request  ratio (MAD)      95 % interval    \
+const HEAD: &str = "  subject             µs/request  ratio (MAD)      low to high      \
                     requests/s  p99 ms  conn/req  KiB/conn  void";
 
 fn columns(campaign: &Campaign, row: &Row) -> String {

@@ -42,7 +42,7 @@ pub(super) fn section(campaign: &Campaign, summary: &Summary, at: usize) -> Stri
 
 fn figures(campaign: &Campaign, summary: &Summary, rows: &[&Row]) -> String {
     let ratio = format!(
-        "× {}<small>95 % interval</small>",
+        "× {}<small>95 % interval, or range</small>",
         escape(&campaign.baseline)
     );
     let heads = [

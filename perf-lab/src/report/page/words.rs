@@ -2,7 +2,7 @@
 
 use crate::record::{Campaign, Cell, Subject};
 use crate::report::summary::{self, Row, Summary};
-use crate::statistics::{Estimate, Verdict};
+use crate::statistics::{Estimate, ROUNDS_SURE, Verdict};
 
 /// A figure that is not there.
 pub(crate) const NONE: &str = "–";
@@ -62,12 +62,26 @@ pub(crate) fn ratio(value: f64) -> String {
     }
 }
 
-/// `0.72–0.76`, or why there is none.
+/// `0.72–0.76` of an interval that is one, `0.72–0.76, range of 3 rounds` of one that claims less,
+/// or why there is none.
 pub(crate) fn interval(estimate: &Estimate) -> String {
     match estimate.interval {
-        Some((low, high)) => format!("{}–{}", ratio(low), ratio(high)),
+        Some((low, high)) if estimate.rounds >= ROUNDS_SURE => reach(low, high),
+        Some((low, high)) => format!("{}, {}", reach(low, high), estimate.spread()),
         None => rounds(estimate.rounds),
     }
+}
+
+/// The same in a sentence: `95 % interval 0.72–0.76`, or `range of 3 rounds 0.72–0.76`.
+pub(crate) fn spread(estimate: &Estimate) -> String {
+    match estimate.interval {
+        Some((low, high)) => format!("{} {}", estimate.spread(), reach(low, high)),
+        None => rounds(estimate.rounds),
+    }
+}
+
+fn reach(low: f64, high: f64) -> String {
+    format!("{}–{}", ratio(low), ratio(high))
 }
 
 fn rounds(count: usize) -> String {
@@ -232,19 +246,19 @@ impl Compared<'_> {
             rate => format!(" at {} requests/s", thousands(&rate.to_string())),
         };
         let (own, to, name) = (&own.name, versioned(to), &cell.name);
-        let (median, interval) = (ratio(estimate.median), interval(&estimate));
+        let (median, spread) = (ratio(estimate.median), spread(&estimate));
         Some(match self.summary.verdict(&estimate) {
             Verdict::NoDifference => format!(
                 "{place}, {own} and {to} did not differ in CPU per request for {name}{load} \
-                 (ratio {median}, 95\u{a0}% interval {interval})"
+                 (ratio {median}, {spread})"
             ),
             Verdict::Unknown => format!(
-                "{place}, {own} used {median} ({interval}) of {to}’s CPU per request for \
+                "{place}, {own} used {median} ({spread}) of {to}’s CPU per request for \
                  {name}{load}"
             ),
             Verdict::Less | Verdict::More => format!(
-                "{place}, {own} used {median} (95\u{a0}% interval {interval}) of {to}’s CPU per \
-                 request for {name}{load}"
+                "{place}, {own} used {median} ({spread}) of {to}’s CPU per request for \
+                  {name}{load}"
             ),
         })
     }
