@@ -69,6 +69,8 @@ pub struct Load {
     pub timeout: Duration,
     /// Status that every answer must have.
     pub status: u16,
+    /// A status that answers may have as well: an origin that refuses some requests on purpose.
+    pub also: Option<u16>,
     /// Bytes of the pattern that every answer must have; `None` accepts any body.
     pub size: Option<u64>,
     /// When a kept connection turns out to be closed before a byte of the answer, send a GET again
@@ -135,6 +137,7 @@ impl Load {
             duration: None,
             timeout: Duration::from_secs(10),
             status: 200,
+            also: None,
             size: None,
             resend: false,
             until_refused: false,

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use perf_lab::record::Campaign;
+use perf_lab::report::check::check;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// A folder of one test, gone when the test is.
@@ -98,7 +99,8 @@ fn a_tiny_campaign_becomes_a_folder() {
     let cells = "  - {name: closed, connections: 4, response: 1KiB}\n  \
                  - {name: open, connections: 4, response: 1KiB, load: 20%}\n  \
                  - {name: echo, protocol: tcp, connections: 4, request: 64}\n  \
-                 - {name: up, connections: 2, request: 64KiB, chunked: true}";
+                 - {name: up, connections: 2, request: 64KiB, chunked: true}\n  \
+                 - {name: refused, connections: 4, response: 1KiB, fail_every: 10}";
     let subjects = "[direct, relay-epoll, {name: second, like: relay-epoll}]";
     let output = room
         .run(&room.experiment(subjects, cells))
@@ -126,7 +128,19 @@ fn a_tiny_campaign_becomes_a_folder() {
         !folder.join("subjects").exists(),
         "logs of a good end are of no use"
     );
-    assert_eq!(campaign.runs.len(), 4 * 3 * 2);
+    assert_eq!(campaign.runs.len(), 5 * 3 * 2);
+    let findings = check(&folder);
+    assert!(findings.is_empty(), "{findings:?}");
+    let refused = campaign.runs.iter().filter(|run| run.cell == 4);
+    for run in refused {
+        let statuses: Vec<u16> = run
+            .load
+            .statuses
+            .iter()
+            .map(|(status, _)| *status)
+            .collect();
+        assert_eq!(statuses, [200, 503]);
+    }
     assert_eq!(campaign.cells[1].arrivals, "open");
     assert!(campaign.cells[1].rate > 0);
     assert!(campaign.experiment.contains("about: a test"));

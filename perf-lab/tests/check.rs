@@ -9,6 +9,7 @@ use std::fs;
 use std::process::Command;
 
 use folder::Folder;
+use perf_lab::record::Campaign;
 use perf_lab::report::check::{Rule, check};
 
 /// Folder of the run of penstock in the open cell.
@@ -168,9 +169,65 @@ const PLANTED: &[(&str, &str, &str, Rule)] = &[
 #[test]
 fn a_folder_as_written_keeps_all_rules() {
     let folder = Folder::with("whole", &made_up::small());
+    assert_eq!(lines(&folder), "");
+}
+
+/// An origin that refuses one request in a hundred, and TCP; one subject, one round.
+fn bad_days() -> Campaign {
+    let mut refusing = made_up::cell("one-in-a-hundred", 0);
+    refusing.special = vec![("503 by the origin".to_owned(), "each 100th".to_owned())];
+    let mut echo = made_up::cell("ping-pong", 0);
+    echo.protocol = "tcp".to_owned();
+    (echo.request_bytes, echo.response_bytes) = (64, 64);
+    let mut campaign = made_up::of(
+        vec![refusing, echo],
+        vec![made_up::subject("nginx", "nginx")],
+        1,
+    );
+    for run in &mut campaign.runs {
+        let all = run.load.answered;
+        run.load.statuses = match run.cell {
+            0 => vec![(200, all - all / 100), (503, all / 100)],
+            _ => Vec::new(),
+        };
+    }
+    campaign
+}
+
+/// W12 as it is recorded: each 503 of the origin is an answer. TCP knows no status.
+#[test]
+fn refusals_on_purpose_and_tcp_keep_all_rules() {
+    let mut campaign = bad_days();
+    let folder = Folder::with("bad-days", &campaign);
+    assert_eq!(lines(&folder), "");
+    let codes = |run: usize| fortio(&folder, &campaign.runs[run].id)["RetCodes"].clone();
+    let load = &campaign.runs[0].load;
+    let (ok, refused) = (load.statuses[0].1, load.statuses[1].1);
+    assert_eq!(codes(0), serde_json::json!({"200": ok, "503": refused}));
+    assert_eq!(ok + refused, load.service.count);
+    let echoed = campaign.runs[2].load.answered;
+    assert_eq!(codes(2), serde_json::json!({"OK": echoed}));
+
+    // A record from before has a status 0 there.
+    campaign.runs[2].load.statuses = vec![(0, echoed)];
+    let older = Folder::with("bad-days-older", &campaign);
+    assert_eq!(lines(&older), "");
+    let codes = fortio(&older, &campaign.runs[2].id)["RetCodes"].clone();
+    assert_eq!(codes, serde_json::json!({"OK": echoed}));
+}
+
+/// What Fortio has of a run.
+fn fortio(folder: &Folder, run: &str) -> serde_json::Value {
+    let first = fs::read_dir(folder.0.join(run).join("fortio")).expect("a folder");
+    let mut first = first.map(|entry| entry.expect("an entry").path());
+    let text = fs::read(first.next().expect("a file")).expect("written");
+    serde_json::from_slice(&text).expect("it is JSON")
+}
+
+fn lines(folder: &Folder) -> String {
     let findings = check(&folder.0);
     let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
-    assert!(lines.is_empty(), "\n{}", lines.join("\n"));
+    lines.join("\n")
 }
 
 #[test]

@@ -216,12 +216,26 @@ fn a_record_holds_what_was_observed() {
     assert_eq!(record.answered, 20);
     assert_eq!(record.failures, [("status".to_owned(), 20)]);
     assert_eq!(record.statuses, [(200, 20), (503, 20)]);
-    assert_eq!((record.corrected.count, record.service.count), (20, 20));
+    // What is whole took its time, wrong or not: sums of statuses and of latencies agree.
+    assert_eq!((record.corrected.count, record.service.count), (40, 40));
     assert_eq!(record.connects, report.connects);
     assert_eq!(record.bytes_in, report.bytes);
     assert!(record.bytes_out > 40 * 40);
     let slice = seen.slice(5);
     assert_eq!((slice.at, slice.answered, slice.failed), (5, 20, 20));
+}
+
+#[test]
+fn refusals_that_are_expected_are_answers() {
+    let origin = Origin::start("record", Behaviour::Flaky(2), ANY).unwrap();
+    let mut load = Load::new(origin.address(), "/?size=1000");
+    (load.size, load.requests, load.connections) = (Some(1000), Some(40), 1);
+    load.also = Some(503);
+    let (report, seen) = load.start().unwrap().finish_observed().unwrap();
+    let counts = (report.answered, report.refusals, report.failed());
+    assert_eq!(counts, (40, 20, 0), "{report}");
+    assert_eq!(seen.record().statuses, [(200, 20), (503, 20)]);
+    assert_eq!(report.connects, 1, "they do not cost a connection");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::connection::{Connection, Outcome};
+use super::connection::{Answered, Connection, Outcome};
 use super::observe::{self, Tally};
 use super::schedule::Schedule;
 use super::silent::Silent;
@@ -251,13 +251,10 @@ impl Client {
                 return self.begin(slot, old.and_then(|old| old.due()), tally);
             }
             Outcome::Answered(answer) => {
-                tally.answered(answer.status, answer.service);
+                self.count_whole(&answer, tally);
                 tally.seen.report.announced += u64::from(answer.announced);
-                if let Some(due) = answer.due {
-                    let corrected = self.now().saturating_sub(due);
-                    tally.seen.corrected.saturating_record(corrected);
-                }
                 tally.seen.report.answered += 1;
+                tally.seen.report.refusals += u64::from(load.also == Some(answer.status));
                 if !answer.kept {
                     self.connections[slot] = None;
                 } else if self.schedule.is_some() && self.is_ending(slot) {
@@ -271,12 +268,21 @@ impl Client {
             }
             Outcome::Stale => self.fail(slot, Failure::Stale, tally),
             Outcome::Failed(kind) => self.fail(slot, kind, tally),
-            Outcome::Wrong(status, kind) => {
-                tally.wrong(status);
+            Outcome::Wrong(answer, kind) => {
+                self.count_whole(&answer, tally);
                 self.fail(slot, kind, tally);
             }
         }
         self.release(slot, tally);
+    }
+
+    /// A whole answer took its time, right or wrong.
+    fn count_whole(&self, answer: &Answered, tally: &mut Tally) {
+        tally.whole(answer.status, answer.service);
+        if let Some(due) = answer.due {
+            let corrected = self.now().saturating_sub(due);
+            tally.seen.corrected.saturating_record(corrected);
+        }
     }
 
     /// A closed connection that waits for a request is not used; in a closed loop there is no wait,

@@ -36,7 +36,7 @@ struct Current {
     due: Option<u64>,
 }
 
-/// A correct answer.
+/// A whole answer.
 #[derive(Debug)]
 pub(super) struct Answered {
     pub(super) status: u16,
@@ -57,7 +57,7 @@ pub(super) enum Outcome {
     /// The answer is whole and right.
     Answered(Answered),
     /// The answer is whole and wrong.
-    Wrong(u16, Failure),
+    Wrong(Answered, Failure),
     /// The other end closed it between two requests.
     Left,
     /// Something came between two requests.
@@ -252,15 +252,17 @@ impl Connection {
                 status,
                 keep_alive,
                 verdict,
-            }) => match verdict {
-                Ok(()) => self.complete(status, keep_alive, shared),
-                Err(kind) => Outcome::Wrong(status, kind),
-            },
+            }) => self.complete((status, verdict), keep_alive, shared),
             Err(kind) => Outcome::Failed(kind),
         }
     }
 
-    fn complete(&mut self, status: u16, keep_alive: bool, shared: &Shared) -> Outcome {
+    fn complete(
+        &mut self,
+        (status, verdict): (u16, Result<(), Failure>),
+        keep_alive: bool,
+        shared: &Shared,
+    ) -> Outcome {
         let load = &shared.load;
         let Some(current) = self.current.take() else {
             return Outcome::Spoke;
@@ -270,14 +272,18 @@ impl Connection {
             && load
                 .requests_per_connection
                 .is_none_or(|most| self.answered < most);
-        Outcome::Answered(Answered {
+        let answer = Answered {
             status,
             service: current.sent.elapsed().as_nanos() as u64,
             due: current.due,
             // An early answer leaves a request that nobody reads to its end.
             kept: keep_alive && wanted && self.exchange.is_sent(shared),
             announced: !keep_alive && load.keep_alive,
-        })
+        };
+        match verdict {
+            Ok(()) => Outcome::Answered(answer),
+            Err(kind) => Outcome::Wrong(answer, kind),
+        }
     }
 
     /// The other end sends no more.
@@ -288,10 +294,7 @@ impl Connection {
         match self.exchange.end(shared) {
             Ok(Progress::Whole {
                 status, verdict, ..
-            }) => match verdict {
-                Ok(()) => self.complete(status, false, shared),
-                Err(kind) => Outcome::Wrong(status, kind),
-            },
+            }) => self.complete((status, verdict), false, shared),
             Ok(Progress::Waits) => self.ended(),
             Err(kind) => Outcome::Failed(kind),
         }

@@ -208,15 +208,13 @@ impl Tally {
         }
     }
 
-    /// An answer was whole and took `service` nanoseconds.
-    pub(super) fn answered(&mut self, status: u16, service: u64) {
-        count_status(&mut self.seen.statuses, status, 1);
+    /// An answer was whole, right or wrong, and took `service` nanoseconds. A protocol without
+    /// statuses gives 0, which is none.
+    pub(super) fn whole(&mut self, status: u16, service: u64) {
+        if status > 0 {
+            count_status(&mut self.seen.statuses, status, 1);
+        }
         self.seen.service.saturating_record(service);
-    }
-
-    /// An answer was whole and wrong.
-    pub(super) fn wrong(&mut self, status: u16) {
-        count_status(&mut self.seen.statuses, status, 1);
     }
 
     /// Takes what was counted and goes on with `fresh`; gauges stay.
@@ -249,10 +247,10 @@ mod tests {
     #[test]
     fn observations_add_up_and_are_kept() {
         let mut tally = Tally::new();
-        tally.answered(200, 1_000);
-        tally.answered(404, 3_000_000);
+        tally.whole(200, 1_000);
+        tally.whole(404, 3_000_000);
         let mut sum = tally.take(Observation::nothing());
-        tally.answered(200, 2_000);
+        tally.whole(200, 2_000);
         sum.add(&tally.take(Observation::nothing()));
         let record = sum.record();
         assert_eq!(record.statuses, [(200, 2), (404, 1)]);

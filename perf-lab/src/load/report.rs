@@ -49,6 +49,8 @@ impl Failure {
 pub struct Report {
     /// Correct answers.
     pub answered: u64,
+    /// Those of them with the status of [`Load::also`](super::Load::also).
+    pub refusals: u64,
     /// Failures, in the order of [`Failure::ALL`].
     pub failures: [u64; Failure::ALL.len()],
     /// Connections opened.
@@ -80,6 +82,7 @@ impl Report {
 
     pub(super) fn add(&mut self, other: &Report) {
         self.answered += other.answered;
+        self.refusals += other.refusals;
         for (sum, count) in self.failures.iter_mut().zip(other.failures) {
             *sum += count;
         }

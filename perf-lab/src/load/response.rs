@@ -89,7 +89,7 @@ impl Response {
 
     /// Is it the response that must come?
     pub(super) fn check(&self, load: &Load) -> Result<(), Failure> {
-        if self.status != load.status {
+        if self.status != load.status && Some(self.status) != load.also {
             return Err(Failure::Status);
         }
         if load.size.is_some_and(|size| size != self.length) {

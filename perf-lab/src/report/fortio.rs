@@ -136,19 +136,24 @@ fn run_type(entry: &Entry<'_>) -> &'static str {
 
 /// Whole answers by status. Where a protocol has none, all that were timed are `OK`.
 fn codes(entry: &Entry<'_>, timed: u64) -> BTreeMap<String, u64> {
-    let statuses = &entry.run.load.statuses;
-    if statuses.is_empty() && timed > 0 {
-        return [("OK".to_owned(), timed)].into();
-    }
-    let named = statuses.iter();
-    named
+    let named: BTreeMap<String, u64> = statuses(entry)
         .map(|(status, count)| (status.to_string(), *count))
-        .collect()
+        .collect();
+    match named.is_empty() && timed > 0 {
+        true => [("OK".to_owned(), timed)].into(),
+        false => named,
+    }
+}
+
+/// Statuses of whole answers; 0 stands in older records of protocols that have none.
+fn statuses<'a>(entry: &Entry<'a>) -> impl Iterator<Item = &'a (u16, u64)> {
+    let all = entry.run.load.statuses.iter();
+    all.filter(|(status, _)| *status > 0)
 }
 
 /// Requests that were given up without a whole answer.
 fn unanswered(entry: &Entry<'_>) -> u64 {
-    let whole: u64 = entry.run.load.statuses.iter().map(|(_, count)| count).sum();
+    let whole: u64 = statuses(entry).map(|(_, count)| count).sum();
     let wrong = whole.saturating_sub(entry.run.load.answered);
     entry.failed().saturating_sub(wrong)
 }

@@ -25,6 +25,8 @@ const SLICE_MIN: Duration = Duration::from_millis(100);
 const SLICE_MAX: Duration = Duration::from_secs(1);
 /// How often the state of things is looked at while nothing is due.
 const STEP: Duration = Duration::from_millis(50);
+/// Status of an origin that fails on purpose.
+const REFUSAL: u16 = 503;
 /// How long silent connections may take to stand.
 const SILENCE: Duration = Duration::from_secs(120);
 
@@ -135,6 +137,7 @@ fn load(once: &Once<'_>, address: SocketAddr) -> Load {
         keep_alive: cell.keep_alive,
         connections: cell.connections as usize,
         resend: cell.reload_every.is_some(),
+        also: cell.fail_every.map(|_| REFUSAL),
         rate: (once.rate > 0).then_some(once.rate as f64),
         seed: once.seed,
         idle: cell.idle as usize,
