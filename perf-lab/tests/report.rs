@@ -31,6 +31,42 @@ fn every_run_has_its_folder_void_ones_too() {
     assert!(void.contains("valid: \"false\"") && void.contains("errors_total: \"5\""));
 }
 
+#[test]
+fn labels_say_where_and_what_was_measured() {
+    let mut campaign = made_up::small();
+    campaign.subjects[1].product = "direct".to_owned();
+    let folder = Folder::with("labels", &campaign);
+    let labels = |run: usize| {
+        let path = folder
+            .0
+            .join(&campaign.runs[run].id)
+            .join("smp/result.yaml");
+        let text = fs::read_to_string(path).expect("written");
+        let yaml: serde_json::Value = serde_saphyr::from_str(&text).expect("it is YAML");
+        yaml["labels"].clone()
+    };
+    let penstock = labels(0);
+    for (name, value) in [
+        ("seed", "7"),
+        ("cpus_proxy", "0"),
+        ("cpus_load", "1"),
+        ("cpus_origin", "1"),
+        ("numa_nodes", "1"),
+        ("git_rev", "fedcba987654"),
+        ("dirty", "true"),
+        ("source_rev", "0123456789ab"),
+    ] {
+        assert_eq!(penstock[name], value, "{name}");
+    }
+    let direct = labels(1);
+    assert_eq!(direct["cpus_proxy"], serde_json::Value::Null);
+    assert_eq!(direct["git_rev"], "0123456789ab", "it says none of its own");
+    assert_eq!(direct["source_rev"], serde_json::Value::Null);
+    let page = fs::read_to_string(folder.0.join("report.html")).expect("written");
+    let measured = "fedcba987654, with changes; the source tree was 0123456789ab";
+    assert!(page.contains(measured));
+}
+
 /// With `PENSTOCK_BLESS` set it writes the files instead.
 #[test]
 fn the_golden_run_has_the_same_bytes_in_all_forms() {

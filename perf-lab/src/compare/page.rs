@@ -73,7 +73,7 @@ fn place(campaign: &Campaign) -> String {
         ("Experiment", campaign.name.clone()),
         ("Campaign", campaign.id.clone()),
         ("Measured", crate::report::entry::utc(campaign.started)),
-        ("Revision", format!("{}{dirty}", place.git_rev)),
+        ("Source tree", format!("{}{dirty}", place.git_rev)),
         (
             "Machine",
             format!("{}, {} × {}", place.host, place.cpus, place.cpu_model),

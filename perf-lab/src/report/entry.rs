@@ -35,6 +35,44 @@ impl Kind {
     }
 }
 
+/// Where a program and this tree come from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Revisions<'a> {
+    /// Of the measured program; of the tree if the program says none.
+    pub(crate) measured: &'a str,
+    /// True if that had changes.
+    pub(crate) dirty: bool,
+    /// Of the tree, if the measured program comes from another one.
+    pub(crate) source: Option<&'a str>,
+}
+
+impl<'a> Revisions<'a> {
+    /// `abc+dirty` and `abc-dirty` are `abc` with changes.
+    pub(crate) fn of(campaign: &'a Campaign, subject: &'a Subject) -> Self {
+        let environment = &campaign.environment;
+        let tree = environment.git_rev.as_str();
+        if subject.revision.is_empty() {
+            return Self {
+                measured: tree,
+                dirty: environment.dirty,
+                source: None,
+            };
+        }
+        let revision = subject.revision.as_str();
+        let bare = ["+dirty", "-dirty"].map(|end| revision.strip_suffix(end));
+        let bare = bare.into_iter().flatten().next();
+        let (measured, dirty) = (bare.unwrap_or(revision), bare.is_some());
+        // One of them may be cut shorter than the other.
+        let is_same = measured.starts_with(tree) || tree.starts_with(measured);
+        let is_same = is_same && dirty == environment.dirty && !tree.is_empty();
+        Self {
+            measured,
+            dirty,
+            source: (!is_same).then_some(tree),
+        }
+    }
+}
+
 impl<'a> Entry<'a> {
     /// Every run of a campaign.
     ///
@@ -137,13 +175,23 @@ impl<'a> Entry<'a> {
         }
     }
 
+    /// True if nothing stands between load and origin.
+    pub(crate) fn is_direct(&self) -> bool {
+        self.subject.product == "direct"
+    }
+
+    /// Of the program that was measured, and of the tree.
+    pub(crate) fn revisions(&self) -> Revisions<'a> {
+        Revisions::of(self.campaign, self.subject)
+    }
+
     /// Version of the program, with the revision if it is ours.
     pub(crate) fn build(&self) -> String {
         let mut build = self.subject.version.clone();
-        let environment = &self.campaign.environment;
         if matches!(self.subject.product.as_str(), "penstock" | "relay") {
-            let dirty = if environment.dirty { "+dirty" } else { "" };
-            build += &format!(" {}{dirty}", environment.git_rev);
+            let revisions = self.revisions();
+            let dirty = if revisions.dirty { "+dirty" } else { "" };
+            build += &format!(" {}{dirty}", revisions.measured);
         }
         if !self.subject.driver.is_empty() {
             build += &format!(" {}", self.subject.driver);

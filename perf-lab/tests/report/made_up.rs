@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use perf_lab::record::{
-    Campaign, Cell, Cost, Environment, Latency, Load, Run, Skipped, Slice, Subject,
+    Campaign, Cell, Cost, Cpus, Environment, Latency, Load, Run, Skipped, Slice, Subject,
 };
 
 /// 1 November 2026, noon.
@@ -40,6 +40,7 @@ pub(crate) fn of(cells: Vec<Cell>, subjects: Vec<Subject>, rounds: u32) -> Campa
         experiment: "name = \"h1\"\nrounds = 2\n".to_owned(),
         command: ["perf-lab", "run", "h1"].map(str::to_owned).to_vec(),
         started: BEGIN,
+        seed: 7,
         environment: environment(),
         layout: "C".to_owned(),
         rounds,
@@ -101,7 +102,10 @@ pub(crate) fn subject(name: &str, product: &str) -> Subject {
         workers: u32::from(product != "direct"),
         command: [product, "--config", "<file>"].map(str::to_owned).to_vec(),
         configuration,
-        ..Subject::default()
+        revision: match product {
+            "penstock" => "fedcba987654+dirty".to_owned(),
+            _ => String::new(),
+        },
     }
 }
 
@@ -115,13 +119,13 @@ fn environment() -> Environment {
         system: "Debian GNU/Linux 12".to_owned(),
         hypervisor: "kvm".to_owned(),
         congestion_control: "bbr".to_owned(),
-        facts: [("governor", "none"), ("seed", "7"), ("cpus_proxy", "0")]
+        facts: [("governor", "none"), ("open files", "65536")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .to_vec(),
         git_rev: "0123456789ab".to_owned(),
         dirty: false,
         version: "0.1.0".to_owned(),
-        ..Environment::default()
+        numa_nodes: 1,
     }
 }
 
@@ -208,7 +212,11 @@ fn run(campaign: &Campaign, number: u64, key: (usize, usize, u32, bool)) -> Run 
         series: (1..=20)
             .map(|at| slice(at, number, answered, request, resident))
             .collect(),
-        ..Run::default()
+        cpus: Cpus {
+            subject: vec![0],
+            load: vec![1],
+            origin: vec![1],
+        },
     }
 }
 

@@ -4,6 +4,7 @@
 use super::html::{command, escape, facts, folded, listing};
 use super::words;
 use crate::record::{Campaign, Run, Subject};
+use crate::report::entry::Revisions;
 
 /// Void runs and skipped subjects, with their reasons; nothing if there is none.
 pub(super) fn not_counted(campaign: &Campaign) -> String {
@@ -51,7 +52,7 @@ pub(super) fn environment(campaign: &Campaign) -> String {
         ("System", place.system.clone()),
         ("Congestion control", place.congestion_control.clone()),
         ("perf-lab", place.version.clone()),
-        ("Revision", format!("{}{dirty}", place.git_rev)),
+        ("Source tree", format!("{}{dirty}", place.git_rev)),
     ];
     let further = place.facts.iter();
     known.extend(further.map(|(name, value)| (name.as_str(), value.clone())));
@@ -64,15 +65,39 @@ pub(super) fn environment(campaign: &Campaign) -> String {
     )
 }
 
+/// Of a program that says it; and of the tree, where that is another one.
+fn revision(campaign: &Campaign, subject: &Subject) -> String {
+    let revisions = Revisions::of(campaign, subject);
+    let dirty = if revisions.dirty {
+        ", with changes"
+    } else {
+        ""
+    };
+    match revisions.source {
+        _ if subject.revision.is_empty() => String::new(),
+        None => format!("{}{dirty}, as the source tree", revisions.measured),
+        Some(source) => format!(
+            "{}{dirty}; the source tree was {}",
+            revisions.measured,
+            match source {
+                "" => "unknown",
+                known => known,
+            }
+        ),
+    }
+}
+
 /// Every subject with its version, command and configuration.
 pub(super) fn subjects(campaign: &Campaign) -> String {
-    let all: String = campaign.subjects.iter().map(subject).collect();
+    let all = campaign.subjects.iter();
+    let all: String = all.map(|own| subject(campaign, own)).collect();
     format!("<section>\n<h2>Subjects</h2>\n{all}</section>\n")
 }
 
-fn subject(subject: &Subject) -> String {
+fn subject(campaign: &Campaign, subject: &Subject) -> String {
     let mut body = facts(&[
         ("Version", subject.version.clone()),
+        ("Measured binary", revision(campaign, subject)),
         ("Driver", subject.driver.clone()),
         ("Workers", subject.workers.to_string()),
     ]);

@@ -8,18 +8,12 @@ use super::super::summary::{cpu_us, switches_per_request};
 /// Names and values of one message.
 pub(crate) type Labels = BTreeMap<String, String>;
 
-/// Facts of the environment that are labels under their own names, if they are known.
-const FACTS: [&str; 6] = [
-    "nic",
-    "numa_nodes",
-    "cpus_proxy",
-    "cpus_load",
-    "cpus_origin",
-    "seed",
-];
+/// Why there are no counters of a network card.
+const NO_NIC: &str = "lo is no network card: it has no capacity, and its counters are those of all \
+                      processes; the bytes of the load stand in raw/series.csv instead";
 
 /// Every label that a run may have; two runs of one campaign differ in nothing else.
-pub(crate) const DOCUMENTED: [&str; 38] = [
+pub(crate) const DOCUMENTED: [&str; 39] = [
     "body_bytes",
     "bytes_per_second",
     "bytes_total",
@@ -55,6 +49,7 @@ pub(crate) const DOCUMENTED: [&str; 38] = [
     "service_p50_ms",
     "service_p999_ms",
     "service_p99_ms",
+    "source_rev",
     "tls",
     "valid",
     "workers",
@@ -62,17 +57,19 @@ pub(crate) const DOCUMENTED: [&str; 38] = [
 
 /// All labels of one run.
 pub(crate) fn of(entry: &Entry<'_>) -> Labels {
-    let mut labels = of_place(entry);
+    let mut labels = Labels::new();
+    place(entry, &mut labels);
     workload(entry, &mut labels);
     outcome(entry, &mut labels);
     latency(entry, &mut labels);
     labels
 }
 
-/// The labels of the place alone.
+/// The labels of the place alone, and what is missing there.
 pub(crate) fn of_place(entry: &Entry<'_>) -> Labels {
     let mut labels = Labels::new();
     place(entry, &mut labels);
+    put(&mut labels, "note", NO_NIC);
     labels
 }
 
@@ -80,15 +77,41 @@ fn place(entry: &Entry<'_>, labels: &mut Labels) {
     let environment = &entry.campaign.environment;
     put(labels, "cpu_model", &environment.cpu_model);
     put(labels, "kernel", &environment.kernel);
-    put(labels, "git_rev", &environment.git_rev);
-    put(labels, "dirty", environment.dirty);
+    revisions(entry, labels);
     put(labels, "load_generator_host", &environment.host);
     put(labels, "load_generator_version", &environment.version);
     put(labels, "nic", "lo");
-    for (name, value) in &environment.facts {
-        if FACTS.contains(&name.as_str()) {
-            put(labels, name, value);
+    if environment.numa_nodes > 0 {
+        put(labels, "numa_nodes", environment.numa_nodes);
+    }
+    // Of what stands between load and origin: without it there is no proxy that has CPUs.
+    let cpus = &entry.run.cpus;
+    let proxy = match entry.is_direct() {
+        true => &[],
+        false => cpus.subject.as_slice(),
+    };
+    for (name, cpus) in [
+        ("cpus_proxy", proxy),
+        ("cpus_load", &cpus.load),
+        ("cpus_origin", &cpus.origin),
+    ] {
+        let list: Vec<String> = cpus.iter().map(u32::to_string).collect();
+        if !list.is_empty() {
+            put(labels, name, list.join(","));
         }
+    }
+    if entry.campaign.seed > 0 {
+        put(labels, "seed", entry.campaign.seed);
+    }
+}
+
+/// Of the program that was measured, and of the tree where it is another one.
+fn revisions(entry: &Entry<'_>, labels: &mut Labels) {
+    let revisions = entry.revisions();
+    put(labels, "git_rev", revisions.measured);
+    put(labels, "dirty", revisions.dirty);
+    if let Some(source) = revisions.source {
+        put(labels, "source_rev", source);
     }
 }
 
