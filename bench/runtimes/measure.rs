@@ -6,10 +6,9 @@ use std::fmt::Write;
 use std::io::{self, BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
-use std::thread;
 use std::time::Duration;
 
-use perf_lab::cpu::Usage;
+use perf_lab::cpu;
 use perf_lab::fused::Fused;
 use perf_lab::load::Load;
 use perf_lab::origin::Behaviour;
@@ -77,20 +76,13 @@ impl Plan {
         let mut load = Load::new(relay.address, &format!("/?size={SIZE}"));
         (load.size, load.connections) = (Some(SIZE), connections);
         let running = origin.start_load(&load)?;
-        thread::sleep(self.warm_up);
-        let (before, answered) = (Usage::of(relay.pid())?, running.answered());
-        thread::sleep(self.window);
-        let (after, answers) = (Usage::of(relay.pid())?, running.answered() - answered);
-        running.stop();
-        let report = running.finish()?;
-        let used = after.since(before);
-        if report.failed() > 0 || answers == 0 {
-            let name = subject.name();
-            let (ran, waited) = (used.on_cpu, used.waiting);
-            let why = format!("{name}: void, {answers} answers; ran {ran:?}, waited {waited:?}");
-            return Err(io::Error::other(format!("{why}; {report}")));
+        let sample = cpu::sample(relay.pid(), running, self.warm_up, self.window)?;
+        if sample.report.failed() > 0 || sample.answered == 0 {
+            let (name, report) = (subject.name(), sample.report);
+            let why = format!("{name}: void; {sample}; {report}");
+            return Err(io::Error::other(why));
         }
-        Ok(used.on_cpu.as_nanos() as f64 / 1000.0 / answers as f64)
+        Ok(sample.ns_per_request() / 1000.0)
     }
 }
 

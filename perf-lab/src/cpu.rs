@@ -1,17 +1,28 @@
 //! CPU time of a process: on-CPU nanoseconds of every thread of it and of its children.
 //!
 //! The source is the first field of `/proc/PID/task/TID/schedstat`, so helper threads and kernel
-//! workers of the process (`iou-wrk-*`) count. Waiting does not.
+//! workers of the process (`iou-wrk-*`) count. Waiting does not. A thread that ends takes its counter
+//! along, so a second account that survives it stands beside (`meter`, `group`); `window` is the loop
+//! that measures.
 
 mod accounts;
+mod group;
+mod meter;
+mod window;
 
 use std::fmt;
 use std::fs;
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::load::{Load, Report};
-pub use accounts::{Accounts, family, tick};
+use crate::load::{Load, Report, Running};
+pub use accounts::Accounts;
+pub(crate) use accounts::family;
+pub use group::Group;
+pub(crate) use meter::CGROUP;
+pub use meter::{Meter, Reading};
+pub(crate) use window::now;
+pub use window::{Watched, Window};
 
 /// What all threads of a process did so far.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -119,17 +130,45 @@ pub fn measure(pid: u32, load: &Load, warm_up: Duration) -> io::Result<Sample> {
         duration: None,
         ..load.clone()
     };
-    let running = endless.start()?;
-    std::thread::sleep(warm_up);
-    let (opened, usage, answered) = (Instant::now(), Usage::of(pid)?, running.answered());
-    std::thread::sleep(window);
-    let (used, answers) = (Usage::of(pid)?.since(usage), running.answered() - answered);
-    let window = opened.elapsed();
+    sample(pid, endless.start()?, warm_up, window)
+}
+
+/// Measures `pid` under a load that has no end of its own: a warm-up, then a window that closes
+/// before the load stops.
+///
+/// # Errors
+/// If there is no such process, or a thread of the load could not poll its sockets.
+pub fn sample(
+    pid: u32,
+    running: Running,
+    warm_up: Duration,
+    length: Duration,
+) -> io::Result<Sample> {
+    let meter = Meter {
+        pid,
+        group: None,
+        churns: false,
+    };
+    let mut rest = |length| {
+        std::thread::sleep(length);
+        Ok(())
+    };
+    rest(warm_up)?;
+    let window = Window {
+        meter,
+        running: &running,
+        length,
+    };
+    let watched = window.watch(&mut rest)?;
     running.stop();
     Ok(Sample {
-        usage: used,
-        answered: answers,
-        window,
+        usage: Usage {
+            on_cpu: Duration::from_nanos(watched.cost.on_cpu),
+            waiting: Duration::from_nanos(watched.cost.waiting),
+            threads: watched.cost.threads as usize,
+        },
+        answered: watched.seen.report.answered,
+        window: watched.seen.length,
         report: running.finish()?,
     })
 }

@@ -21,8 +21,9 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use crate::cpu::now;
 use crate::experiment::{Cell, Experiment, Offer};
 use crate::machine;
 use crate::record::{Campaign, Run, Skipped};
@@ -439,10 +440,4 @@ fn baseline(experiment: &Experiment, subjects: &[Found]) -> io::Result<String> {
     found
         .map(|found| found.choice.name.clone())
         .ok_or_else(|| io::Error::other("no subject of this experiment is here; see `list`"))
-}
-
-/// Nanoseconds since 1970.
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_nanos() as u64)
 }

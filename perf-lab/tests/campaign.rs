@@ -294,6 +294,30 @@ fn what_a_wrapper_starts_is_measured_with_it() {
 }
 
 #[test]
+fn cpu_time_of_processes_that_end_is_not_forgotten() {
+    let room = Room::new("ending");
+    let script = "\"$relay\" \"$@\" &\nrelay=$!\ntrap 'kill $relay; exit 0' TERM\nwhile :; do \
+                  sh -c 'i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done'; done";
+    let program = room.program(script);
+    let subjects = format!(
+        "[{{name: mine, like: relay-epoll, program: {}}}, relay-epoll]",
+        program.display()
+    );
+    let output = room
+        .run(&room.experiment(&subjects, CELL))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", errors(&output));
+    let campaign = campaign(&room.folder());
+    for run in campaign.runs.iter().filter(|run| run.subject == 0) {
+        // With a group it is known how much went by, without one only that something did.
+        let known = run.cost.accounted_by == "cgroup" && run.cost.accounted > run.cost.on_cpu;
+        assert!(known || run.cost.ended > 0, "{:?}", run.cost);
+        assert!(!run.void.is_empty(), "{:?}", run.cost);
+    }
+}
+
+#[test]
 fn answers_that_the_origin_did_not_give_are_void_and_an_exit_code() {
     let room = Room::new("foreign");
     // It answers by itself, and right: only the origin knows that it was never asked.

@@ -1,6 +1,7 @@
 //! Everything that a process and its children used so far: CPU time by two independent accounts,
 //! context switches, memory.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 
@@ -104,7 +105,7 @@ impl Accounts {
 ///
 /// # Errors
 /// If /proc cannot be read.
-pub fn family(pid: u32) -> io::Result<Vec<u32>> {
+pub(crate) fn family(pid: u32) -> io::Result<Vec<u32>> {
     let mut all = vec![pid];
     for child in children(pid)? {
         all.extend(family(child)?);
@@ -112,8 +113,19 @@ pub fn family(pid: u32) -> io::Result<Vec<u32>> {
     Ok(all)
 }
 
+/// Threads of these processes that are alive.
+pub(super) fn tasks(pids: &[u32]) -> BTreeSet<u32> {
+    let folders = pids
+        .iter()
+        .filter_map(|pid| fs::read_dir(format!("/proc/{pid}/task")).ok());
+    let names = folders.flatten().flatten().map(|task| task.file_name());
+    names
+        .filter_map(|name| name.to_str()?.parse().ok())
+        .collect()
+}
+
 /// Length of a tick, to which the accounts of processes are rounded.
-pub fn tick() -> u64 {
+pub(super) fn tick() -> u64 {
     1_000_000_000 / rustix::param::clock_ticks_per_second().max(1)
 }
 

@@ -7,22 +7,17 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use super::folder::{SUBJECTS, advise};
-use super::now;
 use super::place::{Pinned, Place, Punctual};
-use crate::cpu::{Accounts, family};
+use crate::cpu::{Accounts, Watched, Window};
 use crate::experiment::{Cell, Protocol};
 use crate::fused::Fused;
-use crate::load::{self, Load, Observation, Report, Running, Slow};
+use crate::load::{self, Load, Report, Running, Slow};
 use crate::machine::Times;
 use crate::origin::Behaviour;
 use crate::record::{self, Cost, Slice};
 use crate::subject::find::Found;
 use crate::subject::process::Process;
 
-/// Slices of a window.
-const SLICES: u32 = 20;
-const SLICE_MIN: Duration = Duration::from_millis(100);
-const SLICE_MAX: Duration = Duration::from_secs(1);
 /// How often the state of things is looked at while nothing is due.
 const STEP: Duration = Duration::from_millis(50);
 /// Status of an origin that fails on purpose.
@@ -61,8 +56,8 @@ pub(super) struct Measured {
     pub(super) total: Report,
     /// Requests that the origin read from the first to the last.
     pub(super) origin_total: u64,
-    /// Processes of the subject at the end.
-    pub(super) processes: u32,
+    /// Nanoseconds by which the two accounts of the subject may differ without a fault.
+    pub(super) blur: u64,
 }
 
 impl Measured {
@@ -179,50 +174,41 @@ impl Watch<'_> {
     }
 
     fn window(&mut self) -> io::Result<Measured> {
-        let length = (self.once.window / SLICES).clamp(SLICE_MIN, SLICE_MAX);
-        let pid = self.process.pid();
-        let pids = family(pid)?;
         let counters = self.origin.counters();
-        let (times, begin) = (Times::now(), Instant::now());
+        let times = Times::now();
         let asked = counters.requests.load(Relaxed);
         let accepted = counters.connections.load(Relaxed);
-        self.running.observe();
-        let (started, first) = (now(), Accounts::of(pid)?);
-        let (mut sum, mut series, mut last) = (Observation::nothing(), Vec::new(), first);
-        while begin.elapsed() < self.once.window {
-            self.rest(length.min(self.once.window.saturating_sub(begin.elapsed())))?;
-            let (seen, accounts) = (self.running.observe(), Accounts::of_all(&pids));
-            let used = accounts.since(&last);
-            series.push(Slice {
-                on_cpu: used.on_cpu,
-                resident: used.resident,
-                switches: used.switches_voluntary + used.switches_involuntary,
-                ..seen.slice(begin.elapsed().as_nanos() as u64)
-            });
-            sum.add(&seen);
-            last = accounts;
-        }
-        let (accounts, ended) = (Accounts::of(pid)?, now());
+        let watched = self.watch()?;
         let machine = Times::now();
         Ok(Measured {
-            started,
-            ended,
+            started: watched.started,
+            ended: watched.ended,
             load: record::Load {
                 origin_connects: counters.connections.load(Relaxed) - accepted,
                 origin_requests: counters.requests.load(Relaxed) - asked,
-                ..sum.record()
+                ..watched.seen.record()
             },
             cost: Cost {
                 steal: machine.steal_since(&times),
                 ksoftirqd: machine.ksoftirqd_since(&times),
-                ..accounts.since(&first)
+                ..watched.cost
             },
-            series,
-            offered: sum.offered,
+            series: watched.series,
+            offered: watched.seen.offered,
             total: Report::default(),
             origin_total: 0,
-            processes: accounts.processes,
+            blur: watched.blur,
         })
+    }
+
+    fn watch(&mut self) -> io::Result<Watched> {
+        let (once, running) = (self.once, self.running);
+        let window = Window {
+            meter: self.process.meter(),
+            running,
+            length: once.window,
+        };
+        window.watch(&mut |length| self.rest(length))
     }
 
     /// Waits, and does what is due meanwhile.

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -13,6 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::Kind;
 use super::find::Found;
 use super::template::Marks;
+use crate::cpu::{Group, Meter, family};
 use crate::experiment::{Cell, Protocol};
 use crate::load::{self, Load};
 
@@ -24,6 +26,8 @@ const END: Duration = Duration::from_secs(5);
 const PORTS: usize = 4;
 /// Pause between questions whether it is there.
 const PAUSE: Duration = Duration::from_millis(20);
+/// Attempts to gather all of its processes.
+const GATHERINGS: usize = 3;
 /// Lines of a log that a message shows.
 const TAIL: usize = 12;
 
@@ -35,6 +39,9 @@ pub struct Process {
     address: SocketAddr,
     log: PathBuf,
     name: String,
+    /// Of it alone, where one can be made; outlives the process.
+    group: Option<Arc<Group>>,
+    churns: bool,
 }
 
 impl Process {
@@ -53,7 +60,10 @@ impl Process {
         for _ in 0..PORTS {
             let mut process = Self::spawn(found, cell, origin, folder)?;
             match process.wait_ready(cell.protocol) {
-                Ok(()) => return Ok(process),
+                Ok(()) => {
+                    process.gather();
+                    return Ok(process);
+                }
                 Err(error) if process.lost_port() => last = error,
                 Err(error) => return Err(error),
             }
@@ -69,6 +79,8 @@ impl Process {
             address: origin,
             log: folder.join("output.log"),
             name: found.choice.name.clone(),
+            group: None,
+            churns: cell.reload_every.is_some(),
         };
         if found.choice.like == Kind::Direct {
             return Ok(process);
@@ -126,6 +138,37 @@ impl Process {
     /// Its process; ours for `direct`.
     pub fn pid(&self) -> u32 {
         self.child.as_ref().map_or_else(std::process::id, Child::id)
+    }
+
+    /// What reads its accounts.
+    pub fn meter(&self) -> Meter {
+        Meter {
+            pid: self.pid(),
+            group: self.group.clone(),
+            churns: self.churns,
+        }
+    }
+
+    /// Puts everything that it has started into a group of its own; what it starts later is in it
+    /// by itself. One that cannot be gathered has no group, and its other accounts have to do.
+    fn gather(&mut self) {
+        let Some(child) = &self.child else {
+            return;
+        };
+        let group = Group::create().filter(|group| {
+            let all = || family(child.id()).unwrap_or_default();
+            let is_whole = || {
+                group
+                    .pids()
+                    .is_ok_and(|pids| all().iter().all(|one| pids.contains(one)))
+            };
+            // A process may start another one while it is taken in.
+            (0..GATHERINGS).any(|_| {
+                let taken = all().into_iter().all(|pid| group.take(pid).is_ok());
+                taken && is_whole()
+            })
+        });
+        self.group = group.map(Arc::new);
     }
 
     /// Fails if it is no longer there, with the end of its log.

@@ -33,6 +33,7 @@ fn good() -> Measured {
     let cost = Cost {
         on_cpu: 900_000_000,
         accounted: 905_000_000,
+        accounted_by: CGROUP.to_owned(),
         ..Cost::default()
     };
     let total = Report {
@@ -48,7 +49,7 @@ fn good() -> Measured {
         offered: 0,
         total,
         origin_total: 1_201,
-        processes: 1,
+        blur: 0,
     }
 }
 
@@ -107,9 +108,30 @@ fn each_rule_voids_what_breaks_it() {
     check(
         "",
         |m| m.cost.accounted = 990_000_000,
-        "noise: threads account for 900 ms",
+        "noise: threads account for 900 ms of CPU time and their cgroup for 990 ms",
     );
-    check(", reload_every: 1s", |m| m.cost.accounted = 0, "");
+}
+
+#[test]
+fn cpu_time_that_ended_threads_took_along_is_not_forgotten() {
+    let gone = |m: &mut Measured| m.cost.accounted = 990_000_000;
+    // No exemption: where processes are replaced the figure is the account that survives them.
+    check(", reload_every: 1s", gone, "noise: threads account for");
+    check(
+        "",
+        |m| (m.cost.accounted, m.blur) = (990_000_000, 90_000_000),
+        "",
+    );
+    check("", |m| m.cost.ended = 3, "");
+    let ticks = |m: &mut Measured| (m.cost.accounted_by, m.cost.ended) = ("ticks".to_owned(), 3);
+    check(
+        "",
+        ticks,
+        "noise: 3 threads ended and took their CPU time along",
+    );
+    check(", reload_every: 1s", ticks, "");
+    // What could not be accounted for is no figure, and no reason to void the rest.
+    check(", reload_every: 1s", |m| m.cost.on_cpu = 0, "");
 }
 
 #[test]
