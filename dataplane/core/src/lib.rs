@@ -27,6 +27,7 @@ pub mod limits;
 mod link;
 pub mod machine;
 pub mod pool;
+pub mod proxy_header;
 pub mod reply;
 pub mod retry;
 pub mod route;

@@ -47,6 +47,17 @@ pub const INTERIM_RESPONSES_MAX: u8 = 8;
 /// Bytes that a connection drops while it waits for the client to see an early answer (C01).
 pub const LINGER_BYTES_MAX: u64 = 1024 * 1024;
 
+/// Bytes of a PROXY line of version 1 with its CRLF (P03).
+pub const PROXY_LINE_BYTES_MAX: usize = 107;
+/// Bytes of a PROXY header of version 2 (P03).
+pub const PROXY_V2_BYTES_MAX: usize = 4 * 1024;
+/// Bytes of the UNIQUE_ID of a PROXY header; the specification's own bound.
+pub const PROXY_UNIQUE_ID_BYTES_MAX: usize = 128;
+
+/// Bytes of a ClientHello with the headers of its records and messages: what is looked at before
+/// TLS is begun, and what a client may send before it is answered.
+pub const CLIENT_HELLO_BYTES_MAX: usize = 16 * 1024;
+
 /// Header additions, and as many removals, of one level of a route configuration; as in Envoy.
 pub const EDITS_PER_LEVEL_MAX: usize = 1000;
 /// Bytes that the additions of one level may come to in one message.
