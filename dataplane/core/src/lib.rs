@@ -34,5 +34,6 @@ pub mod route;
 pub mod slab;
 pub mod stats;
 pub mod timer;
+pub mod tls;
 mod tunnel;
 mod upstream;

@@ -4,10 +4,19 @@
 #[allow(dead_code, reason = "only the bytes are used")]
 #[path = "../../testdata/cases.rs"]
 mod cases;
+#[allow(dead_code, reason = "only the bytes are used")]
+#[path = "../../testdata/preface_properties.rs"]
+mod preface;
 
 use std::path::Path;
 
 fn main() -> std::io::Result<()> {
+    for (index, bytes) in preface::PROXY_HEADERS.iter().enumerate() {
+        write("proxy_header", &index.to_string(), bytes)?;
+    }
+    for (index, bytes) in preface::CLIENT_HELLOS.iter().enumerate() {
+        write("client_hello", &index.to_string(), bytes)?;
+    }
     for case in cases::all() {
         let (head, body) = split(&case.client);
         write("h1_request_head", &case.name, &case.client)?;
