@@ -77,13 +77,22 @@ fn experiment(name: &str, options: &RunOptions) -> Result<Experiment, String> {
     choose_subjects(&mut experiment, &options.subjects)?;
     choose_programs(&mut experiment, &options.program)?;
     if !options.cells.is_empty() {
-        let wanted = |name: &str| options.cells.iter().any(|text| name.contains(text));
-        experiment.cells.retain(|cell| wanted(&cell.name));
+        choose_cells(&mut experiment, &options.cells);
     }
     match experiment.cells.is_empty() {
         true => Err(format!("{name}: no cell has a name that --cells asks for")),
         false => Ok(experiment),
     }
+}
+
+/// A whole name asks for that cell alone, part of one for all that have it.
+fn choose_cells(experiment: &mut Experiment, texts: &[String]) {
+    let is_name = |text: &str| experiment.cells.iter().any(|cell| cell.name == text);
+    let (names, parts): (Vec<&String>, Vec<&String>) = texts.iter().partition(|text| is_name(text));
+    experiment.cells.retain(|cell| {
+        let is_part = parts.iter().any(|text| cell.name.contains(*text));
+        is_part || names.iter().any(|name| cell.name == **name)
+    });
 }
 
 fn choose_subjects(experiment: &mut Experiment, names: &[String]) -> Result<(), String> {

@@ -73,7 +73,7 @@ pub(crate) struct RunOptions {
     /// Only these subjects, separated by commas
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) subjects: Vec<String>,
-    /// Only cells whose names contain one of these texts, separated by commas
+    /// Only cells of these names, or with one of these texts in their names, separated by commas
     #[arg(long, value_name = "TEXTS", value_delimiter = ',')]
     pub(crate) cells: Vec<String>,
     /// Rounds instead of those of the file; each subject runs twice in each

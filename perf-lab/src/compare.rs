@@ -258,7 +258,7 @@ fn subjects(a: &Campaign, b: &Campaign, baseline: &str) -> Vec<String> {
             };
             notes.push(format!("{name} is {from} in A and {to} in B{warning}."));
         }
-        if own.configuration != other.configuration {
+        if configurations(own) != configurations(other) {
             notes.push(format!("{} has another configuration in B.", own.name));
         }
     }
@@ -268,6 +268,21 @@ fn subjects(a: &Campaign, b: &Campaign, baseline: &str) -> Vec<String> {
         .filter(|other| subject(a, &other.name).is_none());
     notes.extend(only.map(|other| absent(other, a, "B")));
     notes
+}
+
+/// Every configuration of a subject.
+fn configurations(subject: &Subject) -> Vec<&str> {
+    let starts = subject
+        .starts
+        .iter()
+        .map(|start| start.configuration.as_str());
+    let mut all: Vec<&str> = [subject.configuration.as_str()]
+        .into_iter()
+        .chain(starts)
+        .collect();
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 /// A subject is in one campaign only; the other one may say why.

@@ -128,10 +128,36 @@ pub struct Subject {
     pub driver: String,
     /// Worker threads.
     pub workers: u32,
+    /// The command of the first cell that it can serve, ports left out.
+    pub command: Vec<String>,
+    /// Its configuration in that cell, as it was given.
+    pub configuration: String,
+    /// How it is started in each cell; older records have the first one alone.
+    #[serde(default)]
+    pub starts: Vec<Start>,
+}
+
+/// How a subject is started under some cells.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Start {
+    /// Indices into [`Campaign::cells`].
+    pub cells: Vec<usize>,
     /// The command, ports left out.
     pub command: Vec<String>,
     /// Its configuration, as it was given.
     pub configuration: String,
+}
+
+impl Subject {
+    /// Its command and configuration in a cell; nothing if it cannot serve it.
+    #[must_use]
+    pub fn start(&self, cell: usize) -> Option<(&[String], &str)> {
+        if self.starts.is_empty() {
+            return Some((&self.command, &self.configuration));
+        }
+        let start = self.starts.iter().find(|start| start.cells.contains(&cell));
+        start.map(|start| (start.command.as_slice(), start.configuration.as_str()))
+    }
 }
 
 /// A subject that did not run.

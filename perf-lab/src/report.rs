@@ -13,6 +13,7 @@
 //! <campaign>/<run>/report.html           the page of the run
 //! ```
 
+mod again;
 pub mod check;
 pub(crate) mod entry;
 mod files;

@@ -176,10 +176,7 @@ impl<'a> Bench<'a> {
             warm_up: experiment.warm_up.as_nanos() as u64,
             window: experiment.window.as_nanos() as u64,
             cells: cells.iter().map(|cell| cell.record(0)).collect(),
-            subjects: subjects
-                .iter()
-                .map(|found| found.record(&cells[0]))
-                .collect(),
+            subjects: subjects.iter().map(|found| found.record(cells)).collect(),
             baseline: baseline(experiment, &subjects)?,
             skipped,
             id: id.clone(),

@@ -10,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use folder::Folder;
+use perf_lab::record::Start;
 use perf_lab::report;
 
 #[test]
@@ -65,6 +66,39 @@ fn labels_say_where_and_what_was_measured() {
     let page = fs::read_to_string(folder.0.join("report.html")).expect("written");
     let measured = "fedcba987654, with changes; the source tree was 0123456789ab";
     assert!(page.contains(measured));
+}
+
+#[test]
+fn every_workload_says_what_measures_it_again() {
+    let mut campaign = made_up::small();
+    campaign.cells[1].chunked = true;
+    campaign.subjects[1].starts = vec![start(0, "nginx -c first"), start(1, "nginx -c second")];
+    let folder = Folder::with("commands", &campaign);
+    let page = fs::read_to_string(folder.0.join("report.html")).expect("written");
+    for command in [
+        "perf-lab run h1 --cells keep-alive-1k<",
+        "perf-lab run h1 --cells keep-alive-1k-half<",
+        "nginx -c first<",
+        "nginx -c second<",
+    ] {
+        assert!(page.contains(command), "{command}");
+    }
+    let smp = folder.0.join(&campaign.runs[4].id).join("smp");
+    let report = fs::read_to_string(smp.join("report.yaml")).expect("written");
+    assert!(report.contains("command: perf-lab run h1 --cells keep-alive-1k-half"));
+    let test = fs::read_to_string(smp.join("test-config.yaml")).expect("written");
+    assert!(
+        test.contains("http://127.0.0.1/?size=1024&chunked=1"),
+        "{test}"
+    );
+}
+
+fn start(cell: usize, command: &str) -> Start {
+    Start {
+        cells: vec![cell],
+        command: command.split(' ').map(str::to_owned).collect(),
+        configuration: String::new(),
+    }
 }
 
 /// With `PENSTOCK_BLESS` set it writes the files instead.

@@ -171,7 +171,11 @@ impl<'a> Entry<'a> {
     pub(crate) fn url(&self) -> String {
         match self.cell.protocol.as_str() {
             "tcp" => "tcp://127.0.0.1".to_owned(),
-            _ => format!("http://127.0.0.1/?size={}", self.cell.response_bytes),
+            _ => {
+                let coding = if self.cell.chunked { "&chunked=1" } else { "" };
+                let size = self.cell.response_bytes;
+                format!("http://127.0.0.1/?size={size}{coding}")
+            }
         }
     }
 

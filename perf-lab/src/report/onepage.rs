@@ -6,7 +6,9 @@
 
 use serde::Serialize;
 
+use super::again;
 use super::entry::{Entry, utc};
+use super::page::html::command;
 use super::smp;
 use super::smp::labels::{self, Labels};
 use super::smp::plain::Plain;
@@ -26,6 +28,9 @@ pub(crate) struct OnePage {
     client: Client,
     metrics: Metrics,
     labels: Labels,
+    /// Extension: what measures this workload again, and it alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -122,6 +127,7 @@ pub(crate) fn page(entry: &Entry<'_>) -> OnePage {
             ingress_gateway: gateway(entry),
         },
         labels: labels::of(entry),
+        command: again::command(entry.campaign, entry.run.cell).map(|words| command(&words)),
     }
 }
 

@@ -90,11 +90,14 @@ fn options(entry: &Entry<'_>) -> String {
         ),
         (cell.chunked, "chunked".to_owned()),
     ];
+    let special = cell.special.iter();
+    let special = special.map(|(name, value)| format!("{name} {value}"));
     options.extend(
         further
             .into_iter()
             .filter(|(set, _)| *set)
-            .map(|(_, text)| text),
+            .map(|(_, text)| text)
+            .chain(special),
     );
     options.join(", ")
 }

@@ -71,16 +71,18 @@ impl Found {
         };
         let need = u64::from(cell.connections + cell.idle) * each + FILES_BESIDE;
         let limit = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
-        let what = format!("{need} open files are needed and {limit} allowed (ulimit -Hn)");
+        let what = format!(
+            "{need} descriptors are needed and the limit is {limit}; raise it (ulimit -Hn) to \
+             measure this"
+        );
         (need > limit).then_some(what)
     }
 
-    /// As it is recorded, with the command and configuration that `cell` gives it.
-    pub fn record(&self, cell: &Cell) -> record::Subject {
+    /// As it is recorded, with the commands and configurations that the cells give it.
+    pub fn record(&self, cells: &[Cell]) -> record::Subject {
         let kind = self.choice.like;
-        let program = self.program.display().to_string();
-        let arguments = kind.arguments(cell).into_iter().map(str::to_owned);
-        let command = [program].into_iter().chain(arguments);
+        let starts = self.starts(cells);
+        let first = starts.first().cloned().unwrap_or_default();
         record::Subject {
             name: self.choice.name.clone(),
             product: kind.product().to_owned(),
@@ -88,14 +90,47 @@ impl Found {
             revision: String::new(),
             driver: kind.driver().to_owned(),
             workers: u32::from(kind != Kind::Direct),
-            command: match kind {
-                Kind::Direct => Vec::new(),
-                _ => command.chain(self.choice.arguments.clone()).collect(),
-            },
-            configuration: kind
-                .configuration(cell.protocol)
-                .map_or_else(String::new, |(_, text)| text.to_owned()),
+            command: first.command,
+            configuration: first.configuration,
+            starts,
         }
+    }
+
+    /// Cells that it can serve, those together in which it is started alike.
+    fn starts(&self, cells: &[Cell]) -> Vec<record::Start> {
+        let mut starts: Vec<record::Start> = Vec::new();
+        let fit = cells.iter().enumerate();
+        for (at, cell) in fit.filter(|(_, cell)| self.unfit_for(cell).is_none()) {
+            let (command, configuration) = (self.command(cell), self.configuration(cell));
+            let alike = starts
+                .iter_mut()
+                .find(|start| (&start.command, &start.configuration) == (&command, &configuration));
+            match alike {
+                Some(start) => start.cells.push(at),
+                None => starts.push(record::Start {
+                    cells: vec![at],
+                    command,
+                    configuration,
+                }),
+            }
+        }
+        starts
+    }
+
+    fn command(&self, cell: &Cell) -> Vec<String> {
+        let kind = self.choice.like;
+        if kind == Kind::Direct {
+            return Vec::new();
+        }
+        let program = self.program.display().to_string();
+        let arguments = kind.arguments(cell).into_iter().map(str::to_owned);
+        let command = [program].into_iter().chain(arguments);
+        command.chain(self.choice.arguments.clone()).collect()
+    }
+
+    fn configuration(&self, cell: &Cell) -> String {
+        let configuration = self.choice.like.configuration(cell.protocol);
+        configuration.map_or_else(String::new, |(_, text)| text.to_owned())
     }
 }
 

@@ -106,6 +106,7 @@ pub(crate) fn subject(name: &str, product: &str) -> Subject {
             "penstock" => "fedcba987654+dirty".to_owned(),
             _ => String::new(),
         },
+        starts: Vec::new(),
     }
 }
 

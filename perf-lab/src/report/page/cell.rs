@@ -4,11 +4,11 @@ use hdrhistogram::Histogram;
 
 use super::chart::{self, Bar, Line};
 use super::curves::{cpu_percent, latency_chart, mib, time_chart};
-use super::html::{escape, folded, table};
+use super::html::{command, escape, folded, listing, table};
 use super::{anchor, is_compared, mark, tones, words};
 use crate::record::{Campaign, Run};
-use crate::report::histogram;
 use crate::report::summary::{Row, Summary, cpu_us};
+use crate::report::{again, histogram};
 
 /// The section of one cell.
 pub(super) fn section(campaign: &Campaign, summary: &Summary, at: usize) -> String {
@@ -37,7 +37,32 @@ pub(super) fn section(campaign: &Campaign, summary: &Summary, at: usize) -> Stri
         text += &format!("<div class=\"charts\">\n{charts}</div>\n{legend}");
     }
     text += &folded("Every round", &rounds(campaign, at, &rows));
+    text += &folded("Measure this again", &again(campaign, at, &rows));
     text + "</section>\n"
+}
+
+/// The command for this cell alone, and how each subject was started in it.
+fn again(campaign: &Campaign, at: usize, rows: &[&Row]) -> String {
+    let mut text = String::new();
+    if let Some(words) = again::command(campaign, at) {
+        text += &listing(&command(&words));
+    }
+    let cell = &campaign.cells[at];
+    if cell.special.iter().any(|(name, _)| name == "load") {
+        text += "<p>The rate is derived anew, from what the slowest subject can do then.</p>\n";
+    }
+    for row in rows {
+        let subject = &campaign.subjects[row.subject];
+        let Some((words, _)) = subject.start(at).filter(|(words, _)| !words.is_empty()) else {
+            continue;
+        };
+        text += &format!(
+            "<h4>{}</h4>\n{}",
+            escape(&subject.name),
+            listing(&command(words))
+        );
+    }
+    text
 }
 
 fn figures(campaign: &Campaign, summary: &Summary, rows: &[&Row]) -> String {

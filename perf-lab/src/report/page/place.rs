@@ -65,6 +65,31 @@ pub(super) fn environment(campaign: &Campaign) -> String {
     )
 }
 
+/// Each configuration once, with the workloads that it is for where there are several. Commands
+/// stand with the workloads.
+fn configurations(campaign: &Campaign, subject: &Subject) -> String {
+    let mut texts: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (at, cell) in campaign.cells.iter().enumerate() {
+        let start = subject
+            .start(at)
+            .filter(|(_, text)| !text.trim().is_empty());
+        let Some((_, text)) = start else { continue };
+        match texts.iter_mut().find(|(known, _)| *known == text) {
+            Some((_, names)) => names.push(&cell.name),
+            None => texts.push((text, vec![&cell.name])),
+        }
+    }
+    let is_one = texts.len() == 1;
+    let texts = texts.iter().map(|(text, names)| {
+        let of = match is_one {
+            true => String::new(),
+            false => format!(" under {}", escape(&names.join(", "))),
+        };
+        format!("<h4>Configuration{of}</h4>\n{}", listing(text))
+    });
+    texts.collect()
+}
+
 /// Of a program that says it; and of the tree, where that is another one.
 fn revision(campaign: &Campaign, subject: &Subject) -> String {
     let revisions = Revisions::of(campaign, subject);
@@ -101,15 +126,7 @@ fn subject(campaign: &Campaign, subject: &Subject) -> String {
         ("Driver", subject.driver.clone()),
         ("Workers", subject.workers.to_string()),
     ]);
-    if !subject.command.is_empty() {
-        body += &format!("<h4>Command</h4>\n{}", listing(&command(&subject.command)));
-    }
-    if !subject.configuration.trim().is_empty() {
-        body += &format!(
-            "<h4>Configuration</h4>\n{}",
-            listing(&subject.configuration)
-        );
-    }
+    body += &configurations(campaign, subject);
     let title = format!("{}: {}", subject.name, words::versioned(subject));
     folded(&title, &body)
 }
