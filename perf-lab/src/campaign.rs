@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use perf_lab::experiment::Experiment;
 use perf_lab::run::{self, Failure, Options};
@@ -173,19 +174,28 @@ fn any(signals: &mut [Signal], context: &mut Context<'_>) -> Poll<()> {
     }
 }
 
+/// Hours and minutes, or minutes.
+fn clock(length: Duration) -> String {
+    let minutes = length.as_secs().div_ceil(60);
+    match minutes / 60 {
+        0 => format!("{minutes} min"),
+        hours => format!("{hours} h {} min", minutes % 60),
+    }
+}
+
 /// Prints experiments and subjects.
 pub(crate) fn list() -> io::Result<ExitCode> {
     println!("experiments");
     for experiment in Experiment::built_in().map_err(io::Error::other)? {
         println!("  {:<8} {}", experiment.name, experiment.about);
         println!(
-            "  {:<8} {} cells, {} subjects, {} rounds, layout {}, about {} minutes",
+            "  {:<8} {} cells, {} subjects, {} rounds, layout {}, about {}",
             "",
             experiment.cells.len(),
             experiment.subjects.len(),
             experiment.rounds,
             experiment.layout.name(),
-            experiment.length().as_secs().div_ceil(60)
+            clock(experiment.length())
         );
     }
     println!("\nsubjects");

@@ -32,6 +32,8 @@ const BUILT_IN: [(&str, &str); 11] = [
     ("a-a", include_str!("../experiments/a-a.yaml")),
 ];
 
+/// Longest closed loop that a rate is derived from.
+pub(crate) const CALIBRATION_MAX: Duration = Duration::from_secs(3);
 /// What starting and ending a subject takes, about.
 const STARTING: Duration = Duration::from_millis(300);
 
@@ -172,8 +174,25 @@ impl Experiment {
 
     /// How long it takes about, if every subject is there.
     pub fn length(&self) -> Duration {
-        let one = self.warm_up + self.window + STARTING;
-        one * 2 * self.rounds * (self.cells.len() * self.subjects.len()) as u32
+        let (one, subjects) = (self.warm_up + STARTING, self.subjects.len() as u32);
+        let runs = (one + self.window) * 2 * self.rounds * self.cells.len() as u32;
+        let calibration = one + self.window.min(CALIBRATION_MAX);
+        (runs + calibration * self.closed_loops()) * subjects
+    }
+
+    /// Closed loops that shares are derived from.
+    fn closed_loops(&self) -> u32 {
+        let mut all: Vec<Cell> = Vec::new();
+        let shares = self
+            .cells
+            .iter()
+            .filter(|cell| matches!(cell.offer, Offer::Share(_)));
+        for closed in shares.map(Cell::in_closed_loop) {
+            if !all.contains(&closed) {
+                all.push(closed);
+            }
+        }
+        all.len() as u32
     }
 
     /// Reads `text`; `origin` names the file in messages.

@@ -21,10 +21,9 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Duration;
 
 use crate::cpu::now;
-use crate::experiment::{Cell, Experiment, Offer};
+use crate::experiment::{CALIBRATION_MAX, Cell, Experiment, Offer};
 use crate::machine;
 use crate::record::{Campaign, Run, Skipped};
 use crate::report;
@@ -36,9 +35,6 @@ use once::{Once, measure};
 use place::Place;
 use progress::Progress;
 pub use progress::table;
-
-/// Longest closed loop that a rate is derived from.
-const CALIBRATION_MAX: Duration = Duration::from_secs(3);
 
 /// How a campaign is run.
 #[derive(Clone, Debug)]

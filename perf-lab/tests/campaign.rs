@@ -394,6 +394,7 @@ fn list_names_experiments_and_subjects() {
         .unwrap();
     assert!(output.status.success());
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains(" min\n") && text.contains(" h "), "{text}");
     for name in ["smoke", "w13", "a-a", "relay-uring", "haproxy"] {
         assert!(text.contains(name), "{text}");
     }

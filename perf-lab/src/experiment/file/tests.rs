@@ -66,6 +66,37 @@ fn the_experiments_of_the_repository_are_understood() {
     }
 }
 
+#[test]
+fn the_experiments_of_the_repository_are_long_enough_to_claim_something() {
+    for experiment in Experiment::built_in().unwrap() {
+        let (window, warm_up) = (experiment.window.as_secs(), experiment.warm_up.as_secs());
+        let is_long = experiment.rounds >= 5 && window >= 10 && warm_up >= 3;
+        assert!(
+            is_long != (experiment.name == "smoke"),
+            "{}",
+            experiment.name
+        );
+    }
+}
+
+#[test]
+fn a_length_counts_what_rates_are_derived_from() {
+    let length = |load: &str| {
+        let text = format!(
+            "{{name: t, about: t, layout: C, warm_up: 1s, window: 2s, rounds: 1, baseline: direct, \
+             subjects: [direct], cells: [{{name: a, connections: 2{load}}}]}}"
+        );
+        Experiment::parse("t.yaml", &text).unwrap().length()
+    };
+    let one = length("") / 2;
+    assert_eq!(length(", load: 50%"), one * 3);
+    assert_eq!(
+        length(", load: [20%, 50%]"),
+        one * 5,
+        "one closed loop is enough for both"
+    );
+}
+
 #[track_caller]
 fn check(change: (&str, &str), expect: &[&str]) {
     let text = GOOD.replacen(change.0, change.1, 1);
