@@ -9,6 +9,7 @@ mod page;
 mod text;
 
 use crate::record::{Campaign, Cell, Subject};
+use crate::report::shortness;
 use crate::report::summary::{Noise, Summary, ratios};
 use crate::statistics::Estimate;
 
@@ -184,6 +185,10 @@ fn notes(a: &Campaign, b: &Campaign, baseline: &str) -> Vec<String> {
                 "{name} broke off: what it has is a part and no result."
             ));
         }
+    }
+    for (name, campaign) in [("A", a), ("B", b)] {
+        let short = shortness::of(campaign);
+        notes.extend(short.map(|short| format!("{name} is {short}.")));
     }
     notes.extend(places(a, b));
     notes.extend(cells(a, b));

@@ -23,6 +23,7 @@ mod meshery;
 mod onepage;
 pub(crate) mod page;
 mod raw;
+pub mod shortness;
 mod smp;
 pub(crate) mod store;
 pub mod summary;

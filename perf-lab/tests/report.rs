@@ -101,6 +101,21 @@ fn start(cell: usize, command: &str) -> Start {
     }
 }
 
+#[test]
+fn a_campaign_that_is_short_says_so() {
+    let short = "shorter than a claim needs (1 round for 5): direction, not a claim";
+    let campaign = made_up::small();
+    let folder = Folder::with("short", &campaign);
+    let run = folder.0.join(&campaign.runs[4].id);
+    for file in ["smp/report.yaml", "report.html", "../report.html"] {
+        let text = fs::read_to_string(run.join(file)).expect("written");
+        // YAML folds long lines.
+        let words: Vec<&str> = text.split_whitespace().collect();
+        assert!(words.join(" ").contains(short), "{file}");
+    }
+    assert!(perf_lab::run::table(&campaign).contains(short));
+}
+
 /// With `PENSTOCK_BLESS` set it writes the files instead.
 #[test]
 fn the_golden_run_has_the_same_bytes_in_all_forms() {

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::again;
 use super::entry::{Entry, utc};
 use super::page::html::command;
+use super::shortness;
 use super::smp;
 use super::smp::labels::{self, Labels};
 use super::smp::plain::Plain;
@@ -28,6 +29,9 @@ pub(crate) struct OnePage {
     client: Client,
     metrics: Metrics,
     labels: Labels,
+    /// Extension: why the figures show a direction only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reservation: Option<String>,
     /// Extension: what measures this workload again, and it alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     command: Option<String>,
@@ -127,6 +131,7 @@ pub(crate) fn page(entry: &Entry<'_>) -> OnePage {
             ingress_gateway: gateway(entry),
         },
         labels: labels::of(entry),
+        reservation: shortness::of(entry.campaign),
         command: again::command(entry.campaign, entry.run.cell).map(|words| command(&words)),
     }
 }

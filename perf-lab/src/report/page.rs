@@ -14,6 +14,7 @@ pub(super) use run::page as of_run;
 use super::summary::{Row, Summary, baseline};
 use crate::record::{Campaign, Subject};
 use crate::report::entry::utc;
+use crate::report::shortness;
 use crate::statistics::{ROUNDS_SURE, Verdict};
 use html::{escape, facts, page, table};
 
@@ -47,6 +48,7 @@ fn header(campaign: &Campaign, summary: &Summary) -> String {
              is a part and no result.</p>\n"
         }
     };
+    let short = short(campaign);
     let name = escape(&campaign.name);
     let about = escape(&campaign.about);
     let layout = match campaign.layout.as_str() {
@@ -77,8 +79,19 @@ fn header(campaign: &Campaign, summary: &Summary) -> String {
     ]);
     format!(
         "<header>\n<p class=\"kicker\">perf-lab report</p>\n<h1>{name}</h1>\n\
-         <p class=\"about\">{about}</p>\n{broken}{lead}{overview}</header>\n"
+         <p class=\"about\">{about}</p>\n{broken}{short}{lead}{overview}</header>\n"
     )
+}
+
+/// A warning above everything where there is no claim.
+fn short(campaign: &Campaign) -> String {
+    let short = shortness::of(campaign);
+    short.map_or_else(String::new, |short| {
+        format!(
+            "<p class=\"warning\">This campaign is {}.</p>\n",
+            escape(&short)
+        )
+    })
 }
 
 fn utc_minute(nanoseconds: u64) -> String {

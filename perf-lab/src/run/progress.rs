@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::experiment::Experiment;
 use crate::record::{Campaign, Run};
+use crate::report::shortness;
 use crate::report::summary::{Row, Summary, baseline, cpu_us};
 use crate::statistics::ROUNDS_SURE;
 
@@ -86,13 +87,16 @@ pub fn table(campaign: &Campaign) -> String {
         campaign.layout,
         campaign.baseline
     );
+    if let Some(short) = shortness::of(campaign) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{short}");
+    }
     for (at, cell) in campaign.cells.iter().enumerate() {
         let rate = match cell.rate {
             0 => String::new(),
             rate => format!(", {rate} requests/s"),
         };
         let connections = cell.connections;
-        // Writing to a string cannot fail.
         let _ = writeln!(
             text,
             "\n{} ({connections} connections{rate})\n{HEAD}",

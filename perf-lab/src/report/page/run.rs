@@ -29,9 +29,10 @@ fn header(entry: &Entry<'_>) -> String {
             escape(&entry.run.void)
         ),
     };
+    let short = super::short(entry.campaign);
     format!(
         "<header>\n<p class=\"kicker\"><a href=\"../report.html\">{}</a> · one run</p>\n\
-         <h1>{}</h1>\n<p class=\"about\">{}</p>\n{void}</header>\n",
+         <h1>{}</h1>\n<p class=\"about\">{}</p>\n{void}{short}</header>\n",
         escape(&entry.campaign.name),
         escape(&entry.title()),
         escape(&words::workload(entry.cell))
