@@ -2,8 +2,8 @@
 //!
 //! The demo starts the origin, the end-to-end tests start origin and load, the experiments add the
 //! measurement of CPU time. Everything here checks what it receives: an answer that is wrong in a
-//! single byte is a failure, never a result. Plain threads and epoll; nothing of the gateway's own
-//! code is used, so that both cannot be wrong in the same way.
+//! single byte is a failure, never a result. Plain threads and epoll; nothing with which the
+//! gateway reads or writes is used, so that both cannot be wrong in the same way.
 
 #![forbid(unsafe_code)]
 

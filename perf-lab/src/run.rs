@@ -22,12 +22,14 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use penstock_core::chance::Chance;
+
 use crate::cpu::now;
 use crate::experiment::{CALIBRATION_MAX, Cell, Experiment, Offer};
 use crate::machine;
 use crate::record::{Campaign, Run, Skipped};
 use crate::report;
-use crate::statistics::Dice;
+use crate::statistics::shuffle;
 use crate::subject::Kind;
 use crate::subject::find::{Found, find};
 use folder::Folder;
@@ -199,11 +201,11 @@ impl<'a> Bench<'a> {
         }
         self.calibrate(&pairs, say)?;
         let progress = Progress::new(self.experiment, pairs.len());
-        let mut dice = Dice(self.experiment.seed);
+        let mut chance = Chance::new(self.experiment.seed);
         for round in 0..self.experiment.rounds {
             for cell in 0..self.experiment.cells.len() {
                 let mut order: Vec<usize> = of_cell(&pairs, cell);
-                dice.shuffle(&mut order);
+                shuffle(&mut chance, &mut order);
                 let back: Vec<usize> = order.iter().rev().copied().collect();
                 for (subjects, backwards) in [(order, false), (back, true)] {
                     for subject in subjects {

@@ -5,6 +5,8 @@
 
 use std::cmp::Ordering;
 
+use penstock_core::chance::Chance;
+
 /// Resamples behind an interval.
 const RESAMPLES: usize = 10_000;
 /// Fewest rounds that can say how far chance reaches.
@@ -111,11 +113,11 @@ pub fn interval(values: &[f64]) -> Option<(f64, f64)> {
     if values.len() < ROUNDS_SURE {
         return Some(range(values));
     }
-    let mut dice = Dice(SEED);
+    let mut chance = Chance::new(SEED);
     let mut sample = vec![0.0; values.len()];
     let mut medians: Vec<f64> = (0..RESAMPLES)
         .map(|_| {
-            sample.fill_with(|| values[dice.below(values.len())]);
+            sample.fill_with(|| values[below(&mut chance, values.len())]);
             middle(&mut sample)
         })
         .collect();
@@ -141,31 +143,22 @@ fn middle(values: &mut [f64]) -> f64 {
     }
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014): enough to draw rounds and orders.
-#[derive(Clone, Debug)]
-pub struct Dice(pub u64);
-
-impl Dice {
-    /// Brings the items into a random order (Fisher-Yates); the same seed, the same order.
-    pub fn shuffle<T>(&mut self, items: &mut [T]) {
-        for end in (1..items.len()).rev() {
-            items.swap(end, self.below(end + 1));
-        }
+/// Brings the items into a random order (Fisher-Yates); the same seed, the same order.
+pub fn shuffle<T>(chance: &mut Chance, items: &mut [T]) {
+    for end in (1..items.len()).rev() {
+        items.swap(end, below(chance, end + 1));
     }
+}
 
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^= z >> 31;
-        ((u128::from(z) * bound as u128) >> 64) as usize
-    }
+fn below(chance: &mut Chance, bound: usize) -> usize {
+    chance.below(bound as u64) as usize
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Dice, Estimate, Verdict, deviation, interval, median};
+    use penstock_core::chance::Chance;
+
+    use super::{Estimate, Verdict, deviation, interval, median, shuffle};
 
     #[test]
     fn middles_are_found() {
@@ -227,7 +220,7 @@ mod tests {
     fn an_order_comes_from_its_seed() {
         let order = |seed| {
             let mut items: Vec<usize> = (0..6).collect();
-            Dice(seed).shuffle(&mut items);
+            shuffle(&mut Chance::new(seed), &mut items);
             items
         };
         assert_eq!(order(7), order(7));

@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
+use penstock_core::chance::Chance;
+
 use super::Load;
-use super::schedule::Chance;
 use crate::outgoing::Outgoing;
 
 /// Requests that differ in their fields; each is sent in turn.
@@ -13,7 +14,7 @@ const VALUE_MAX: u64 = 64;
 const LETTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 
 pub(super) fn build(load: &Load) -> Vec<Outgoing> {
-    let mut chance = Chance(load.seed);
+    let mut chance = Chance::new(load.seed);
     let count = if load.random_fields > 0 { VARIANTS } else { 1 };
     (0..count).map(|_| one(load, &mut chance)).collect()
 }

@@ -3,6 +3,8 @@
 //! A schedule is a cursor, not a queue: requests that wait for a connection are those between the
 //! cursor and now, so a server that stalls costs no memory. The same seed yields the same arrivals.
 
+use penstock_core::chance::Chance;
+
 /// How the gaps between requests are spread.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Arrivals {
@@ -30,7 +32,7 @@ impl Schedule {
     pub(super) fn new(arrivals: Arrivals, rate: f64, seed: u64) -> Self {
         let mut schedule = Self {
             arrivals,
-            chance: Chance(seed),
+            chance: Chance::new(seed),
             gap: 1e9 / rate,
             base: 0.0,
             next: 0,
@@ -46,7 +48,7 @@ impl Schedule {
 
     /// Goes on to the arrival behind it.
     pub(super) fn step(&mut self) {
-        let chance = self.chance.unit();
+        let chance = unit(&mut self.chance);
         match self.arrivals {
             Arrivals::Poisson => {
                 self.base -= (1.0 - chance).ln() * self.gap;
@@ -70,28 +72,9 @@ impl Schedule {
     }
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014): small, and good enough for arrivals and field sizes.
-#[derive(Clone, Debug)]
-pub(super) struct Chance(pub(super) u64);
-
-impl Chance {
-    pub(super) fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = self.0;
-        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        word ^ (word >> 31)
-    }
-
-    /// From 0 up to and without 1.
-    pub(super) fn unit(&mut self) -> f64 {
-        (self.bits() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    /// From 0 up to and without `bound`, which is more than 0.
-    pub(super) fn below(&mut self, bound: u64) -> u64 {
-        (self.unit() * bound as f64) as u64
-    }
+/// From 0 up to and without 1.
+fn unit(chance: &mut Chance) -> f64 {
+    (chance.bits() >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 #[cfg(test)]
