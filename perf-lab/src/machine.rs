@@ -155,7 +155,7 @@ fn text(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
 
-/// Time of all CPUs so far, as the kernel accounts for it.
+/// Time of some CPUs so far, as the kernel accounts for it.
 #[derive(Clone, Debug, Default)]
 pub struct Times {
     /// All of it, in ticks.
@@ -167,9 +167,10 @@ pub struct Times {
 }
 
 impl Times {
-    /// Until now.
-    pub fn now() -> Self {
-        let (total, steal) = stat(&text("/proc/stat"));
+    /// Until now, of these CPUs: what the hypervisor took of those that stand idle hurt nobody, and
+    /// would hide what it took of the others.
+    pub fn of(cpus: &[usize]) -> Self {
+        let (total, steal) = stat(&text("/proc/stat"), cpus);
         Self {
             total,
             steal,
@@ -189,13 +190,24 @@ impl Times {
     }
 }
 
-/// First line of /proc/stat: user nice system idle iowait irq softirq steal; guest time behind
-/// them is part of user time.
-fn stat(text: &str) -> (u64, u64) {
-    let first = text.lines().next().unwrap_or("");
-    let numbers = first.split_whitespace().skip(1).take(8);
-    let numbers: Vec<u64> = numbers.filter_map(|number| number.parse().ok()).collect();
-    (numbers.iter().sum(), numbers.get(7).copied().unwrap_or(0))
+/// Sums over lines `cpuN` of /proc/stat: user nice system idle iowait irq softirq steal; guest time
+/// behind them is part of user time.
+fn stat(text: &str, cpus: &[usize]) -> (u64, u64) {
+    let (mut total, mut steal) = (0, 0);
+    for line in text.lines() {
+        let mut fields = line.split_whitespace();
+        let cpu = fields.next().and_then(|name| name.strip_prefix("cpu"));
+        if !cpu.is_some_and(|cpu| cpu.parse().is_ok_and(|cpu| cpus.contains(&cpu))) {
+            continue;
+        }
+        let numbers: Vec<u64> = fields
+            .take(8)
+            .filter_map(|field| field.parse().ok())
+            .collect();
+        total += numbers.iter().sum::<u64>();
+        steal += numbers.get(7).copied().unwrap_or(0);
+    }
+    (total, steal)
 }
 
 fn ksoftirqd() -> u64 {
@@ -228,13 +240,16 @@ mod tests {
     }
 
     #[test]
-    fn steal_is_a_share_of_all_time() {
+    fn steal_is_a_share_of_the_time_of_the_cpus_that_matter() {
         let earlier = Times {
             total: 100,
             ..Times::default()
         };
-        let (total, steal) = stat("cpu  10 0 20 160 0 4 2 4 0 0\ncpu0 1 2 3\n");
+        let text = "cpu  20 0 40 1320 0 8 4 8 0 0\ncpu0 10 0 20 160 0 4 2 4 0 0\n\
+                    cpu1 10 0 20 960 0 4 2 4 0 0\ncpu10 9 9 9 9 9 9 9 9\nintr 7\n";
+        let (total, steal) = stat(text, &[0]);
         assert_eq!((total, steal), (200, 4));
+        assert_eq!(stat(text, &[0, 1]), (1_200, 8));
         let later = Times {
             total,
             steal,

@@ -175,11 +175,12 @@ impl Watch<'_> {
 
     fn window(&mut self) -> io::Result<Measured> {
         let counters = self.origin.counters();
-        let times = Times::now();
+        let cpus = [self.once.place.subject, self.once.place.bed];
+        let times = Times::of(&cpus);
         let asked = counters.requests.load(Relaxed);
         let accepted = counters.connections.load(Relaxed);
         let watched = self.watch()?;
-        let machine = Times::now();
+        let machine = Times::of(&cpus);
         Ok(Measured {
             started: watched.started,
             ended: watched.ended,

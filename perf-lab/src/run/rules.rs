@@ -7,7 +7,7 @@
 //! | a rate of the file that was not reached | void; twice in a row the campaign ends |
 //! | a rate derived from the maximum that was not reached | void, noise |
 //! | the load itself late by more than 1 ms (99th percentile, open loop) | void, noise |
-//! | the hypervisor took more than 2 % | void, noise |
+//! | the hypervisor took more than 2 % of the CPUs of the run | void, noise |
 //! | threads that ended took more than 1 % of the CPU time along, or an unknown share | void, noise |
 
 use super::once::Measured;
@@ -21,7 +21,7 @@ use crate::subject::find::Found;
 const REACHED: f64 = 0.97;
 /// 99th percentile of the lateness of the load, in nanoseconds.
 const LATE_MAX: u64 = 1_000_000;
-/// Share of the machine that the hypervisor may take, in per cent.
+/// Share of the CPUs of a run that the hypervisor may take, in per cent.
 const STEAL_MAX: f64 = 2.0;
 /// Share of the CPU time that both accounts may differ by.
 const GAP_MAX: f64 = 0.01;
@@ -125,7 +125,7 @@ fn noise(cell: &Cell, found: &Found, measured: &Measured) -> Option<String> {
     }
     if cost.steal > STEAL_MAX {
         return Some(format!(
-            "the hypervisor took {:.1} % of the machine",
+            "the hypervisor took {:.1} % of its CPUs",
             cost.steal
         ));
     }
