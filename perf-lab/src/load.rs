@@ -116,7 +116,7 @@ pub enum Protocol {
 pub struct Slow {
     /// Bytes each way at a time.
     pub bytes: usize,
-    /// How often; at most every 100 ms.
+    /// How often.
     pub every: Duration,
 }
 

@@ -257,6 +257,20 @@ fn slow_clients_get_everything_in_the_end() {
 }
 
 #[test]
+fn slow_clients_are_as_slow_as_they_were_asked_to_be() {
+    let origin = Origin::start("slow", Behaviour::Fast, ANY).unwrap();
+    let mut load = Load::new(origin.address(), "/?size=1");
+    let every = Duration::from_millis(250);
+    (load.size, load.requests, load.connections) = (Some(1), Some(1), 1);
+    load.slow = Some(Slow { bytes: 20, every });
+    let report = load.run().unwrap();
+    assert_eq!((report.answered, report.failed()), (1, 0), "{report}");
+    // The head of the request is longer than 40 bytes, that of the answer too: four pauses at least
+    // lie between the first bytes and the last ones. A pause may be longer, never shorter.
+    assert!(report.elapsed >= every * 4, "{report}");
+}
+
+#[test]
 fn a_rate_that_is_none_is_refused() {
     for rate in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         let mut load = Load::new(ANY, "/");

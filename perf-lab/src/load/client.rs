@@ -47,6 +47,8 @@ pub(crate) struct Client {
     over: bool,
     began: Option<Instant>,
     next_tick: Instant,
+    /// When slow connections go on.
+    next_pace: Instant,
 }
 
 impl Client {
@@ -74,6 +76,7 @@ impl Client {
             over: false,
             began: None,
             next_tick: Instant::now(),
+            next_pace: Instant::now(),
         }
     }
 
@@ -345,7 +348,14 @@ impl Client {
     /// Timeouts, slow connections, and the end that was asked for.
     fn tick(&mut self, now: Instant, tally: &mut Tally) {
         let load = &self.shared.load;
-        self.next_tick = now + load.slow.map_or(TICK, |slow| slow.every.min(TICK));
+        let paces = self.next_pace <= now;
+        self.next_tick = now + TICK;
+        if let Some(slow) = load.slow {
+            if paces {
+                self.next_pace = now + slow.every;
+            }
+            self.next_tick = self.next_tick.min(self.next_pace);
+        }
         if self.shared.is_stopped() || load.duration.is_some_and(|end| self.is_past(end)) {
             self.over = true;
         }
@@ -356,6 +366,7 @@ impl Client {
             };
             let outcome = match connection.is_late(now, &self.shared.load) {
                 true => Outcome::Failed(Failure::Timeout),
+                false if !paces => continue,
                 false => connection.pace(&self.shared, &mut self.block, tally),
             };
             self.conclude(slot, outcome, tally);
