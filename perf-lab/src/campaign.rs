@@ -49,7 +49,7 @@ pub(crate) fn run(options: &RunOptions) -> io::Result<ExitCode> {
     Ok(code)
 }
 
-/// False if a subject failed throughout.
+/// False if an answer was wrong anywhere.
 fn one(experiment: &Experiment, options: &RunOptions, stop: &AtomicBool) -> Result<bool, Failure> {
     eprintln!("{}: {}", experiment.name, experiment.about);
     let settings = Options {
@@ -60,7 +60,7 @@ fn one(experiment: &Experiment, options: &RunOptions, stop: &AtomicBool) -> Resu
     println!("{}", run::table(&outcome.campaign));
     println!("report: {}", outcome.folder.join("report.html").display());
     for line in &outcome.failed {
-        eprintln!("perf-lab: no run counts of {line}");
+        eprintln!("perf-lab: {line}");
     }
     Ok(outcome.failed.is_empty())
 }

@@ -54,8 +54,8 @@ pub struct Outcome {
     pub campaign: Campaign,
     /// Where it lies.
     pub folder: PathBuf,
-    /// Workloads and subjects without a single run that counts, because answers were wrong; each
-    /// with the reason.
+    /// Workloads and subjects with a run that is void because answers were wrong or went astray;
+    /// each with the first reason.
     pub failed: Vec<String>,
 }
 
@@ -274,16 +274,15 @@ impl<'a> Bench<'a> {
                 ..self.setup(cell, found, 0)?
             };
             let measured = measure(&once)?;
-            let wrong = measured.total.failed();
-            if measured.total.answered == 0 {
-                let name = &found.choice.name;
+            let name = &found.choice.name;
+            // How fast somebody is who is wrong says nothing.
+            if let Some(why) = rules::fault(cell, found, &measured) {
+                let cell = &cell.name;
                 return Err(io::Error::other(format!(
-                    "{name} gave no right answer in a closed loop ({wrong} wrong): {}",
-                    measured.total
+                    "{name} under {cell} in a closed loop: {why}"
                 )));
             }
             let most = measured.throughput() as u64;
-            let name = &found.choice.name;
             say(&format!(
                 "maximum  {:<24} {name:<16} {most:>8} requests/s",
                 cell.name
@@ -351,24 +350,31 @@ impl<'a> Bench<'a> {
         })
     }
 
-    /// Pairs of which no run counts, through the subject's fault.
+    /// One line for each pair with a run that is void through the subject's fault.
     fn failed(&self) -> Vec<String> {
-        let runs = &self.campaign.runs;
-        let counts = |cell, subject| {
-            let mut of = runs.iter();
-            of.any(|run| (run.cell, run.subject) == (cell, subject) && run.void.is_empty())
-        };
-        let mut lines: Vec<String> = Vec::new();
+        let mut lines = Vec::new();
+        let mut pairs: Vec<(usize, usize)> = Vec::new();
         for (cell, subject, why) in &self.faults {
-            let names = (
-                &self.campaign.cells[*cell].name,
-                &self.campaign.subjects[*subject].name,
-            );
-            let line = format!("{} under {}: {why}", names.1, names.0);
-            let begin = format!("{} under {}:", names.1, names.0);
-            if !counts(*cell, *subject) && !lines.iter().any(|line| line.starts_with(&begin)) {
-                lines.push(line);
+            let pair = (*cell, *subject);
+            if pairs.contains(&pair) {
+                continue;
             }
+            pairs.push(pair);
+            let all = self.campaign.runs.iter();
+            let all = all.filter(|run| (run.cell, run.subject) == pair).count();
+            let void = self
+                .faults
+                .iter()
+                .filter(|(cell, subject, _)| (*cell, *subject) == pair)
+                .count();
+            let names = (
+                &self.campaign.subjects[*subject].name,
+                &self.campaign.cells[*cell].name,
+            );
+            lines.push(format!(
+                "{} under {}: {void} of {all} runs are void: {why}",
+                names.0, names.1
+            ));
         }
         lines
     }

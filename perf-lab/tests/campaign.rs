@@ -330,7 +330,10 @@ fn answers_that_the_origin_did_not_give_are_void_and_an_exit_code() {
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
     let errors = errors(&output);
-    assert!(errors.contains("no run counts of sly under a"), "{errors}");
+    assert!(
+        errors.contains("sly under a: 2 of 2 runs are void: "),
+        "{errors}"
+    );
     let campaign = campaign(&room.folder());
     let mut own = campaign.runs.iter().filter(|run| run.subject == 1);
     assert!(own.all(|run| run.void.contains("the origin read 0")));
@@ -338,6 +341,54 @@ fn answers_that_the_origin_did_not_give_are_void_and_an_exit_code() {
         campaign.complete,
         "everything was run, and it says what it was"
     );
+}
+
+#[test]
+fn one_bad_run_among_good_ones_is_named_and_an_exit_code() {
+    let room = Room::new("once");
+    let seen = room.0.join("seen");
+    // Honest once, sly from then on.
+    let script = format!(
+        "[ -e {seen} ] && exec \"$relay\" origin --listen \"$3\"\ntouch {seen}\nexec \"$relay\" \"$@\"",
+        seen = seen.display()
+    );
+    let program = room.program(&script);
+    let subjects = format!(
+        "[relay-epoll, {{name: sly, like: relay-epoll, program: {}}}]",
+        program.display()
+    );
+    let output = room
+        .run(&room.experiment(&subjects, CELL))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let errors = errors(&output);
+    assert!(
+        errors.contains("sly under a: 1 of 2 runs are void: "),
+        "{errors}"
+    );
+}
+
+#[test]
+fn no_rate_is_derived_from_wrong_answers() {
+    let room = Room::new("maximum");
+    let program = room.program("exec \"$relay\" origin --listen \"$3\"");
+    let subjects = format!(
+        "[relay-epoll, {{name: sly, like: relay-epoll, program: {}}}]",
+        program.display()
+    );
+    let cell = "  - {name: a, connections: 4, response: 100, load: 50%}";
+    let output = room
+        .run(&room.experiment(&subjects, cell))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let errors = errors(&output);
+    assert!(
+        errors.contains("sly under a in a closed loop: ") && errors.contains("the origin read 0"),
+        "{errors}"
+    );
+    room.assert_partial();
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! | rule | verdict |
 //! |---|---|
 //! | a wrong answer, or answers that the origin did not give | void, the subject's fault |
+//! | a gateway that opens connections to the origin for requests over kept ones | void, its fault |
 //! | a rate of the file that was not reached | void; twice in a row the campaign ends |
 //! | a rate derived from the maximum that was not reached | void, noise |
 //! | the load itself late by more than 1 ms (99th percentile, open loop) | void, noise |
@@ -23,6 +24,8 @@ const REACHED: f64 = 0.97;
 const LATE_MAX: u64 = 1_000_000;
 /// Share of the CPUs of a run that the hypervisor may take, in per cent.
 const STEAL_MAX: f64 = 2.0;
+/// New connections to the origin for each request over kept connections.
+const RECONNECTS_MAX: f64 = 0.01;
 /// Share of the CPU time that both accounts may differ by.
 const GAP_MAX: f64 = 0.01;
 
@@ -39,11 +42,17 @@ pub(super) enum Void {
 
 /// The first rule that a run breaks.
 pub(super) fn judge(cell: &Cell, found: &Found, rate: u64, measured: &Measured) -> Option<Void> {
-    wrong(cell, measured)
-        .or_else(|| foreign(cell, measured))
+    fault(cell, found, measured)
         .map(Void::Fault)
         .or_else(|| unreached(cell, found, rate, measured))
         .or_else(|| noise(cell, found, measured).map(Void::Noise))
+}
+
+/// What the subject did that it should not.
+pub(super) fn fault(cell: &Cell, found: &Found, measured: &Measured) -> Option<String> {
+    wrong(cell, measured)
+        .or_else(|| foreign(cell, measured))
+        .or_else(|| reconnects(cell, found, measured))
 }
 
 fn wrong(cell: &Cell, measured: &Measured) -> Option<String> {
@@ -88,6 +97,27 @@ fn foreign(cell: &Cell, measured: &Measured) -> Option<String> {
     Some(format!(
         "{done} requests were done and the origin read {read}"
     ))
+}
+
+/// Over kept connections a gateway asks over kept connections. It may open one for each of the load
+/// late, and again after each reload.
+fn reconnects(cell: &Cell, found: &Found, measured: &Measured) -> Option<String> {
+    let is_gateway = !matches!(found.choice.like.product(), "relay" | "direct");
+    let is_kept = cell.keep_alive && cell.protocol == Protocol::Http1;
+    // With many upstreams the connections to them are what is measured.
+    if !is_gateway || !is_kept || cell.upstreams > 1 {
+        return None;
+    }
+    let window = u128::from(measured.ended.saturating_sub(measured.started));
+    let reloads = cell
+        .reload_every
+        .map_or(0, |every| window / every.as_nanos().max(1) + 1);
+    let begins = u128::from(cell.connections) * (1 + reloads);
+    let (opened, asked) = (measured.load.origin_connects, measured.load.origin_requests);
+    let allowed = begins as f64 + asked as f64 * RECONNECTS_MAX;
+    (opened as f64 > allowed).then(|| {
+        format!("{opened} connections to the origin for {asked} requests over kept connections")
+    })
 }
 
 fn unreached(cell: &Cell, found: &Found, rate: u64, measured: &Measured) -> Option<Void> {

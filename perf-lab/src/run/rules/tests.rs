@@ -55,11 +55,16 @@ fn good() -> Measured {
 
 #[track_caller]
 fn check(lines: &str, change: impl FnOnce(&mut Measured), expect: &str) {
+    check_of(Kind::RelayEpoll, lines, change, expect);
+}
+
+#[track_caller]
+fn check_of(kind: Kind, lines: &str, change: impl FnOnce(&mut Measured), expect: &str) {
     let mut measured = good();
     change(&mut measured);
     let cell = cell(lines);
     let rate = if lines.contains("rate") { 2_000 } else { 0 };
-    let void = judge(&cell, &found(Kind::RelayEpoll), rate, &measured);
+    let void = judge(&cell, &found(kind), rate, &measured);
     let text = match void {
         None => String::new(),
         Some(Void::Unreached(why)) => format!("unreached: {why}"),
@@ -132,6 +137,28 @@ fn cpu_time_that_ended_threads_took_along_is_not_forgotten() {
     check(", reload_every: 1s", ticks, "");
     // What could not be accounted for is no figure, and no reason to void the rest.
     check(", reload_every: 1s", |m| m.cost.on_cpu = 0, "");
+}
+
+#[test]
+fn gateways_keep_their_connections_to_the_origin() {
+    let opens = |count| {
+        move |m: &mut Measured| {
+            (m.load.origin_connects, m.load.origin_requests) = (count, 1_000);
+        }
+    };
+    let expect = "fault: 13 connections to the origin for 1000 requests over kept connections";
+    check_of(Kind::Nginx, "", opens(12), "");
+    check_of(Kind::Nginx, "", opens(13), expect);
+    check_of(Kind::RelayEpoll, "", opens(1_000), "");
+    check_of(Kind::Nginx, ", keep_alive: false", opens(1_000), "");
+    check_of(Kind::Nginx, ", upstreams: 9", opens(1_000), "");
+    check_of(Kind::Nginx, ", reload_every: 500ms", opens(18), "");
+    check_of(
+        Kind::Nginx,
+        ", reload_every: 500ms",
+        opens(19),
+        "fault: 19 connections",
+    );
 }
 
 #[test]
