@@ -74,7 +74,7 @@ pub struct Environment {
     pub congestion_control: String,
     /// Further facts by name: governor, THP, mitigations, offloads, file limits.
     pub facts: Vec<(String, String)>,
-    /// Revision of this tree.
+    /// Revision of this tree; that of a measured program is [`Subject::revision`].
     pub git_rev: String,
     /// True when the tree had changes.
     pub dirty: bool,

@@ -119,6 +119,11 @@ pub fn run(
     bench.campaign.skipped.iter().for_each(|skipped| {
         say(&format!("{} is left out: {}", skipped.subject, skipped.why));
     });
+    let tree = &bench.campaign.environment.git_rev;
+    let strangers = bench.subjects.iter();
+    strangers
+        .filter_map(|found| found.is_of_another_tree(tree))
+        .for_each(|line| say(&line));
     if let Err(error) = bench.run(say) {
         let partial = bench.give_up();
         return Err(broken(error.to_string(), Some(partial)));

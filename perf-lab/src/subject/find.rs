@@ -26,6 +26,8 @@ pub struct Found {
     pub program: PathBuf,
     /// As it prints it.
     pub version: String,
+    /// Revision that Penstock says it was built from; empty if it says none, and of all others.
+    pub revision: String,
     /// Folder of nginx's modules.
     pub modules: String,
 }
@@ -43,6 +45,10 @@ pub fn find(choice: &Choice) -> Result<Found, String> {
     Ok(Found {
         choice: choice.clone(),
         version: version(choice.like, &program),
+        revision: match choice.like.product() {
+            "penstock" => revision(&says(&program, "version")).to_owned(),
+            _ => String::new(),
+        },
         modules: match choice.like {
             Kind::Nginx => modules(&program),
             _ => String::new(),
@@ -52,6 +58,25 @@ pub fn find(choice: &Choice) -> Result<Found, String> {
 }
 
 impl Found {
+    /// What to say if the measured program may be another one than that of the tree at `revision`,
+    /// which is empty where there is no tree.
+    pub fn is_of_another_tree(&self, revision: &str) -> Option<String> {
+        let name = &self.choice.name;
+        let is_same = |own: &str| own.starts_with(revision) || revision.starts_with(own);
+        match self.revision.as_str() {
+            _ if self.choice.like.product() != "penstock" || revision.is_empty() => None,
+            "" => Some(format!(
+                "{name} does not say which revision it was built from, the tree is at {revision}; \
+                 build it with PENSTOCK_REVISION=$(git rev-parse --short=12 HEAD)"
+            )),
+            own if is_same(own) => None,
+            own => Some(format!(
+                "{name} was built from {own}, the tree is at {revision}; build it anew, or say so \
+                 with the result"
+            )),
+        }
+    }
+
     /// Why it cannot run `cell`, if it cannot.
     pub fn unfit_for(&self, cell: &Cell) -> Option<String> {
         if self.choice.like == Kind::Nginx && cell.protocol == Protocol::Tcp {
@@ -87,7 +112,7 @@ impl Found {
             name: self.choice.name.clone(),
             product: kind.product().to_owned(),
             version: self.version.clone(),
-            revision: String::new(),
+            revision: self.revision.clone(),
             driver: kind.driver().to_owned(),
             workers: u32::from(kind != Kind::Direct),
             command: first.command,
@@ -196,6 +221,16 @@ fn says(program: &Path, argument: &str) -> String {
     texts.concat()
 }
 
+/// The revision in `penstock 0.1.0 (REVISION)`, the first line of `penstock version`.
+fn revision(text: &str) -> &str {
+    let line = text.lines().next().unwrap_or("").trim_end();
+    let rest = line
+        .strip_prefix("penstock ")
+        .and_then(|rest| rest.split_once(" ("));
+    rest.and_then(|(_, rest)| rest.strip_suffix(')'))
+        .unwrap_or("")
+}
+
 /// The first thing in the line that looks like a version: digits with a dot between them.
 fn number(line: &str) -> &str {
     let parts = line.split([' ', '/', ',']);
@@ -216,7 +251,44 @@ fn modules(program: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::number;
+    use super::{Found, number, revision};
+    use crate::subject::{Choice, Kind};
+
+    #[test]
+    fn a_binary_of_another_revision_is_told() {
+        assert_eq!(
+            revision("penstock 0.1.0 (0123abc)\n  epoll: works here\n"),
+            "0123abc"
+        );
+        assert_eq!(revision("penstock 0.1.0\n  uring: no (really)\n"), "");
+        let check = |like, own: &str, tree, expect: Option<&str>| {
+            let found = Found {
+                choice: Choice::of(like),
+                program: "penstock".into(),
+                version: "0.1.0".to_owned(),
+                revision: own.to_owned(),
+                modules: String::new(),
+            };
+            let said = found.is_of_another_tree(tree);
+            assert_eq!(said.is_some(), expect.is_some(), "{said:?}");
+            assert!(said.unwrap_or_default().contains(expect.unwrap_or("")));
+        };
+        check(Kind::PenstockUring, "0123abc", "0123abcdef01", None);
+        check(
+            Kind::PenstockUring,
+            "0123abc",
+            "ff23abcdef01",
+            Some("was built from 0123abc"),
+        );
+        check(
+            Kind::PenstockEpoll,
+            "",
+            "ff23abcdef01",
+            Some("does not say"),
+        );
+        check(Kind::PenstockEpoll, "0123abc", "", None);
+        check(Kind::Nginx, "", "ff23abcdef01", None);
+    }
 
     #[test]
     fn versions_are_found_in_what_programs_say() {

@@ -20,6 +20,7 @@ fn found(like: Kind) -> Found {
         choice: Choice::of(like),
         program: "relay".into(),
         version: String::new(),
+        revision: String::new(),
         modules: String::new(),
     }
 }
