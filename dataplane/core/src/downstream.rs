@@ -398,16 +398,28 @@ impl Engine {
         downstream.exchange = None;
         downstream.held = None;
         let queued = downstream.link.queued;
-        let lingers = !downstream.link.ended && !downstream.delayed_close.is_zero();
-        if lingers {
+        let (ended, lingers) = (downstream.link.ended, !downstream.delayed_close.is_zero());
+        if !ended {
             // FIN may travel with the last bytes.
             self.shutdown(id);
         }
         drop(self.take_ahead(id));
-        self.receive(id, true);
+        if lingers {
+            self.receive(id, true);
+        }
         self.arm(id, flush);
         if queued == 0 {
             self.linger(id);
+        }
+    }
+
+    /// The client said that this request is its last, and all of it is here: nothing more is
+    /// listened for, nor waited for once the response has left (RFC 9112 section 9.6).
+    pub(crate) fn expect_nothing(&mut self, id: ConnId) {
+        let silent = |downstream: &&mut Downstream| downstream.ahead.is_empty();
+        if let Some(downstream) = self.downstream_mut(id).filter(silent) {
+            downstream.delayed_close = Duration::ZERO;
+            self.receive(id, false);
         }
     }
 

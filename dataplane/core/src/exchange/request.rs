@@ -51,6 +51,11 @@ impl Engine {
             (HeadBytes::Gathered(_), Err(refusal)) => Err(malformed(refusal)),
         };
         rest?;
+        // A body may be followed by a line end that old browsers send.
+        let bodiless = exchange.request_complete && exchange.framing.body == BodyLength::None;
+        if bodiless && !exchange.framing.keep_alive && !exchange.framing.upgrade {
+            self.expect_nothing(exchange.downstream);
+        }
         self.prepare(exchange)
     }
 

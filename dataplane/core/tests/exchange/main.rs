@@ -206,6 +206,27 @@ fn a_post_on_a_stale_connection_is_not_repeated() {
 }
 
 #[test]
+fn a_client_that_said_close_is_not_waited_for() {
+    let last = "GET /a HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n";
+    let upload = "POST /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx";
+    let behind = [last, "\r\n"].concat();
+    // What follows an upload or was already sent would be answered with a reset.
+    for (request, waits) in [(last, false), (upload, true), (&behind, true)] {
+        let mut world = World::new();
+        let client = world.accept();
+        world.client_sends(client, request);
+        let origin = world.connected();
+        world.sent_to(origin);
+        world.origin_sends(origin, OK);
+        assert!(world.sent_to(client).ends_with("hi"));
+        assert_eq!(world.shut(), [client], "FIN is with the last bytes");
+        assert_eq!(world.closed().contains(&client), !waits, "{request}");
+        world.client_ends(client);
+        assert!(world.closed().contains(&client), "{request}");
+    }
+}
+
+#[test]
 fn malformed_heads_are_refused_and_closed() {
     let cases = [
         ("GET / HTTP/1.1\nHost: a\n\n", "400"),
