@@ -58,6 +58,8 @@ pub struct UringDriver {
     dirty: Vec<ConnId>,
     /// Could receive but for want of buffers.
     starved: VecDeque<ConnId>,
+    /// Do not receive, and when the watch for their hang-ups begins.
+    unwatched: VecDeque<(Time, ConnId)>,
     now: Time,
     /// When paused listeners try again.
     resume: Time,
@@ -82,6 +84,7 @@ impl UringDriver {
             immediate: VecDeque::new(),
             dirty: Vec::new(),
             starved: VecDeque::new(),
+            unwatched: VecDeque::new(),
             now: Time::default(),
             resume: Time::NEVER,
             counted: Counts::default(),
@@ -150,8 +153,9 @@ impl Driver for UringDriver {
         self.feed(pool);
         self.run_relays();
         self.settle();
+        let watch = self.watch();
         self.count();
-        let until = until.min(self.resume);
+        let until = until.min(self.resume).min(watch);
         let timeout = (until != Time::NEVER).then(|| Duration::from_nanos(until.since(now)));
         let want = u32::from(self.immediate.is_empty() && !self.can_feed(pool));
         self.ring.enter(want, timeout)

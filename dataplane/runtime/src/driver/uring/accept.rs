@@ -191,7 +191,7 @@ impl UringDriver {
             return;
         };
         let mut connection = Connection::new(fd);
-        connection.set(Is::RECEIVE_ON);
+        connection.set(Is::RECEIVE_ON | Is::FRESH);
         mark_dirty(&mut connection, conn, &mut self.dirty);
         self.connections.insert(conn, connection);
     }

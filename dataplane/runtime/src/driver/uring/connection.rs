@@ -12,37 +12,42 @@ pub(super) struct Is;
 
 impl Is {
     /// `connect` has not come to an end.
-    pub(super) const CONNECTING: u16 = 1;
+    pub(super) const CONNECTING: u32 = 1;
     /// The core wants to receive.
-    pub(super) const RECEIVE_ON: u16 = 1 << 1;
+    pub(super) const RECEIVE_ON: u32 = 1 << 1;
     /// The receive in flight was told to end.
-    pub(super) const RECEIVE_CANCELLED: u16 = 1 << 2;
+    pub(super) const RECEIVE_CANCELLED: u32 = 1 << 2;
     /// Bytes come in plenty, or came although the core wants none: a receive that is switched off
     /// must be cancelled. Without it, it stays armed, since most that are switched off see no byte
     /// before they are switched on again.
-    pub(super) const EAGER: u16 = 1 << 3;
+    pub(super) const EAGER: u32 = 1 << 3;
     /// Stands in the starved list.
-    pub(super) const STARVED: u16 = 1 << 4;
+    pub(super) const STARVED: u32 = 1 << 4;
     /// Stands in the dirty list.
-    pub(super) const DIRTY: u16 = 1 << 5;
+    pub(super) const DIRTY: u32 = 1 << 5;
     /// FIN is to follow the last segment.
-    pub(super) const FIN_QUEUED: u16 = 1 << 6;
+    pub(super) const FIN_QUEUED: u32 = 1 << 6;
     /// FIN was sent.
-    pub(super) const FIN_SENT: u16 = 1 << 7;
+    pub(super) const FIN_SENT: u32 = 1 << 7;
     /// Nothing more will be received.
-    pub(super) const ENDED: u16 = 1 << 8;
+    pub(super) const ENDED: u32 = 1 << 8;
     /// The core was told that it is broken.
-    pub(super) const FAILED: u16 = 1 << 9;
+    pub(super) const FAILED: u32 = 1 << 9;
     /// The watch for hang-ups ended by itself; another would end at once.
-    pub(super) const WATCHED: u16 = 1 << 10;
+    pub(super) const WATCHED: u32 = 1 << 10;
     /// Closes as soon as nothing is in flight.
-    pub(super) const CLOSING: u16 = 1 << 11;
+    pub(super) const CLOSING: u32 = 1 << 11;
     /// Closes with RST.
-    pub(super) const RESET: u16 = 1 << 12;
+    pub(super) const RESET: u32 = 1 << 12;
     /// A relay takes what arrives on it; no receive is to be in flight.
-    pub(super) const RELAY_FROM: u16 = 1 << 13;
+    pub(super) const RELAY_FROM: u32 = 1 << 13;
     /// A relay brings what it is to send.
-    pub(super) const RELAY_TO: u16 = 1 << 14;
+    pub(super) const RELAY_TO: u32 = 1 << 14;
+    /// A client's that has sent nothing yet. Many send one request and leave: the first receive is
+    /// for one time, so that nothing is in flight when it is to be closed.
+    pub(super) const FRESH: u32 = 1 << 15;
+    /// Stands in the list of those whose watch for hang-ups begins soon.
+    pub(super) const UNWATCHED: u32 = 1 << 16;
 }
 
 /// One connection.
@@ -55,7 +60,7 @@ pub(super) struct Connection {
     pub(super) send: Option<Flight>,
     /// Connect, later the watch for hang-ups.
     pub(super) other: Option<Flight>,
-    is: u16,
+    is: u32,
     /// A send failed; the core hears of it after the bytes that still wait.
     pub(super) fault: Option<IoFault>,
 }
@@ -74,17 +79,17 @@ impl Connection {
     }
 
     #[inline]
-    pub(super) fn is(&self, fact: u16) -> bool {
+    pub(super) fn is(&self, fact: u32) -> bool {
         self.is & fact != 0
     }
 
     #[inline]
-    pub(super) fn set(&mut self, facts: u16) {
+    pub(super) fn set(&mut self, facts: u32) {
         self.is |= facts;
     }
 
     #[inline]
-    pub(super) fn clear(&mut self, facts: u16) {
+    pub(super) fn clear(&mut self, facts: u32) {
         self.is &= !facts;
     }
 
@@ -97,6 +102,12 @@ impl Connection {
     /// True if a receive that is in flight but not wanted must be cancelled now.
     pub(super) fn must_stop(&self) -> bool {
         self.is & (Is::EAGER | Is::RECEIVE_CANCELLED) == Is::EAGER
+    }
+
+    /// True if it could be watched for hang-ups and is not.
+    pub(super) fn wants_watch(&self) -> bool {
+        let not = Is::WATCHED | Is::FAILED | Is::CONNECTING | Is::CLOSING;
+        self.other.is_none() && !self.is(not)
     }
 
     /// True if a send may be started.

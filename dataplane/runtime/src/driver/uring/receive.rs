@@ -3,17 +3,21 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use fastpath_sys::errno;
 use fastpath_sys::socket;
 use fastpath_sys::uring::{Completion, Readiness, Returned, Shots};
 use penstock_core::buffer::BufferPool;
-use penstock_core::event::{ConnId, Event};
+use penstock_core::event::{ConnId, Event, Time};
 
 use super::caps::Feature;
 use super::connection::{Is, Purpose};
 use super::{UringDriver, buffer_of, mark_dirty};
 use crate::driver::{errors, queue_starved, reserve};
+
+/// How long a connection that does not receive goes unwatched.
+const UNWATCHED_FOR: Duration = Duration::from_millis(5);
 
 impl UringDriver {
     pub(super) fn switch_receive(&mut self, conn: ConnId, on: bool) {
@@ -65,10 +69,15 @@ impl UringDriver {
         let Some(connection) = self.connections.find(conn) else {
             return;
         };
+        let fresh = connection.is(Is::FRESH);
+        connection.clear(Is::FRESH);
         let fd = connection.fd.as_fd();
         let flight = if stocked {
             let multi = self.caps.has(Feature::MultishotRecv);
-            let shots = if multi { Shots::Multi } else { Shots::Once };
+            let shots = match multi && !fresh {
+                true => Shots::Multi,
+                false => Shots::Once,
+            };
             self.ring.recv(fd, shots, Purpose::Receive(conn).token())
         } else {
             let token = Purpose::Readable(conn).token();
@@ -77,13 +86,40 @@ impl UringDriver {
         connection.receive = Some(flight);
     }
 
-    /// A connection that does not receive would not notice that it is reset.
+    /// A connection that does not receive would not notice that it is reset. Most do not receive
+    /// for moments only, so that the watch begins a little later.
     fn watch_hang_up(&mut self, conn: ConnId) {
         let Some(connection) = self.connections.find(conn) else {
             return;
         };
-        let not = Is::WATCHED | Is::FAILED | Is::CONNECTING | Is::CLOSING;
-        if connection.other.is_none() && !connection.is(not) {
+        if connection.wants_watch() && !connection.is(Is::UNWATCHED) {
+            connection.set(Is::UNWATCHED);
+            self.unwatched
+                .push_back((self.now.after(UNWATCHED_FOR), conn));
+        }
+    }
+
+    /// Begins the watches that are due; when the next one is.
+    pub(super) fn watch(&mut self) -> Time {
+        while let Some(&(due, conn)) = self.unwatched.front() {
+            let connection = self.connections.find(conn);
+            let gone = connection.is_none_or(|connection| connection.is(Is::CLOSING));
+            if !gone && due > self.now {
+                return due;
+            }
+            self.unwatched.pop_front();
+            self.watch_now(conn);
+        }
+        Time::NEVER
+    }
+
+    fn watch_now(&mut self, conn: ConnId) {
+        let Some(connection) = self.connections.find(conn) else {
+            return;
+        };
+        connection.clear(Is::UNWATCHED);
+        let receives = connection.receives() && connection.receive.is_some();
+        if connection.wants_watch() && !receives {
             let token = Purpose::HangUp(conn).token();
             let fd = connection.fd.as_fd();
             connection.other = Some(self.ring.poll(fd, Readiness::HangUp, Shots::Multi, token));

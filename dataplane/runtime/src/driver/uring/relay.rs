@@ -19,7 +19,7 @@ use crate::driver::relays::Halt;
 impl UringDriver {
     /// Takes an offer, if both sides are fit for it.
     pub(super) fn relay(&mut self, from: ConnId, to: ConnId, bytes: u64) {
-        let fit = |connection: Option<&mut Connection>, not: u16| {
+        let fit = |connection: Option<&mut Connection>, not: u32| {
             let not = not | Is::CONNECTING | Is::FAILED | Is::CLOSING;
             connection.is_some_and(|connection| !connection.is(not))
         };
