@@ -14,8 +14,9 @@ use penstock_core::limits::RELAYS_PER_WORKER_MAX;
 
 use super::errors;
 
-/// Bytes that may wait in between, and the size of a pipe.
-const PIPE_BYTES: usize = 1024 * 1024;
+/// Bytes that may wait in between, and the size of a pipe. More in one go runs into the pacing of
+/// the congestion control, which then wakes up by timers to send the rest.
+const PIPE_BYTES: usize = 256 * 1024;
 /// Bytes that one relay moves per turn; what is left waits for the others.
 const TURN_BYTES: u64 = 1024 * 1024;
 /// Empty pipes that are kept for the next relays.
