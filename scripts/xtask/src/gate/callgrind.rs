@@ -28,10 +28,10 @@ pub(super) struct Callgrind {
 }
 
 impl Callgrind {
-    /// Builds it with the profile `gate`: core and bench only.
+    /// Builds it as a release is built: core and bench only.
     pub(super) fn build(root: &Path) -> Result<Self, String> {
         let output = Command::new(env!("CARGO"))
-            .args(["build", "--profile", "gate", "--locked"])
+            .args(["build", "--release", "--locked"])
             .args(["--package", "penstock-bench", "--bin", "count"])
             .args(["--message-format", "json-render-diagnostics"])
             .current_dir(root)
