@@ -8,6 +8,7 @@
 mod accounts;
 mod group;
 mod meter;
+pub(crate) mod own;
 mod window;
 
 use std::fmt;

@@ -235,6 +235,13 @@ pub struct Load {
     pub service: Latency,
     /// 99th percentile of how late requests were sent; open loop only.
     pub lateness_p99: u64,
+    /// Time on a CPU of the threads of the load, and of the origin where it is on them too; 0 if it
+    /// was not measured.
+    #[serde(default)]
+    pub on_cpu: u64,
+    /// Resident memory of the process that is load and origin; 0 if it was not measured.
+    #[serde(default)]
+    pub resident: u64,
 }
 
 /// A histogram of nanoseconds.

@@ -20,6 +20,7 @@ mod files;
 mod fortio;
 mod histogram;
 mod meshery;
+mod mue;
 mod onepage;
 pub(crate) mod page;
 mod raw;

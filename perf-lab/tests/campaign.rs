@@ -156,6 +156,7 @@ fn a_tiny_campaign_becomes_a_folder() {
     // A busy machine may void runs; those that count have figures.
     for run in campaign.runs.iter().filter(|run| run.void.is_empty()) {
         assert!(run.load.answered > 0 && run.cost.on_cpu > 0);
+        assert!(run.load.on_cpu > 0 && run.load.resident > 0);
         assert_eq!(run.load.service.count, run.load.answered);
     }
 }

@@ -116,6 +116,58 @@ fn a_campaign_that_is_short_says_so() {
     assert!(perf_lab::run::table(&campaign).contains(short));
 }
 
+#[test]
+fn what_was_left_and_what_the_bed_used_is_told_where_it_is_known() {
+    let mut campaign = made_up::small();
+    campaign.subjects[1].product = "direct".to_owned();
+    campaign.runs[2].load.on_cpu = 0;
+    campaign.runs[3].cost.on_cpu = 0;
+    let folder = Folder::with("left", &campaign);
+    let yaml = |run: usize, name: &str| -> serde_json::Value {
+        let path = folder.0.join(&campaign.runs[run].id).join(name);
+        let text = fs::read_to_string(path).expect("written");
+        serde_saphyr::from_str(&text).expect("it is YAML")
+    };
+    let efficiency = yaml(0, "smp/report.yaml")["efficiency"].clone();
+    let share = |name: &str| efficiency[name].as_f64().expect("a number");
+    let compute = f64::midpoint(share("mue_cpu"), share("mue_memory"));
+    let index = 100.0 * f64::midpoint(compute, share("mue_latency"));
+    assert!((share("meshmark_style_index") - index).abs() < 0.01);
+    assert!(share("mue_cpu") < 1.0 && share("mue_latency") <= 1.0);
+    assert_eq!(efficiency["weights"]["cpu"], 0.0);
+    assert!(
+        efficiency["missing"]
+            .as_str()
+            .expect("text")
+            .contains("mue_nic")
+    );
+
+    let workloads = |run: usize| {
+        let all = yaml(run, "smp/environment-config.yaml")["individual_workloads"].clone();
+        let names = all.as_array().expect("a list").iter();
+        names
+            .map(|one| (one["name"].clone(), one["cpu_mcores"].as_u64() > Some(0)))
+            .collect::<Vec<_>>()
+    };
+    let (proxy, bed) = (
+        ("proxy".into(), true),
+        ("load generator and origin".into(), true),
+    );
+    assert_eq!(workloads(0), [proxy, bed.clone()]);
+    assert_eq!(
+        workloads(2),
+        [],
+        "direct is no proxy, and nobody measured the bed"
+    );
+    let unknown = yaml(3, "smp/report.yaml");
+    assert_eq!(unknown["efficiency"], serde_json::Value::Null);
+    assert_eq!(
+        unknown["metrics"]["ingress_gateway"]["cpu_mCores"],
+        serde_json::Value::Null
+    );
+    assert_eq!(workloads(3), [bed]);
+}
+
 /// With `PENSTOCK_BLESS` set it writes the files instead.
 #[test]
 fn the_golden_run_has_the_same_bytes_in_all_forms() {

@@ -148,6 +148,7 @@ impl Client {
         }
         self.began = Some(Instant::now());
         tally.began = self.began;
+        tally.thread = u32::try_from(rustix::thread::gettid().as_raw_nonzero().get()).ok();
         for slot in 0..self.connections.len() {
             match self.schedule {
                 Some(_) => self.open_free(slot, tally),

@@ -13,6 +13,7 @@ use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 
 use super::Report;
 use crate::base64;
+use crate::cpu::own;
 use crate::record;
 
 /// Longest time that a histogram tells from others: an hour.
@@ -40,6 +41,10 @@ pub struct Observation {
     pub offered: u64,
     /// Silent connections that are open now.
     pub idle_open: u64,
+    /// Time on a CPU of the threads of the load, and of what else is on them.
+    pub on_cpu: Duration,
+    /// Resident memory of this process now, in bytes.
+    pub resident: u64,
     /// Nanoseconds from the time at which a request was due to its whole answer; open loop only.
     pub corrected: Histogram<u64>,
     /// Nanoseconds from the time at which a request was sent to its whole answer.
@@ -59,6 +64,8 @@ impl Observation {
             sent: 0,
             offered: 0,
             idle_open: 0,
+            on_cpu: Duration::ZERO,
+            resident: 0,
             corrected: histogram(),
             service: histogram(),
             lateness: histogram(),
@@ -70,6 +77,7 @@ impl Observation {
         self.length += later.length;
         self.offered += later.offered;
         self.idle_open = 0;
+        self.resident = later.resident;
         self.join(later);
         self.report.elapsed = self.length;
     }
@@ -83,6 +91,7 @@ impl Observation {
         self.bytes_out += other.bytes_out;
         self.sent += other.sent;
         self.idle_open += other.idle_open;
+        self.on_cpu += other.on_cpu;
         for (sum, histogram) in [
             (&mut self.corrected, &other.corrected),
             (&mut self.service, &other.service),
@@ -112,6 +121,8 @@ impl Observation {
             corrected: latency(&self.corrected),
             service: latency(&self.service),
             lateness_p99: self.lateness.value_at_percentile(99.0),
+            on_cpu: self.on_cpu.as_nanos() as u64,
+            resident: self.resident,
         }
     }
 
@@ -196,6 +207,10 @@ fn count_status(statuses: &mut Vec<(u16, u64)>, status: u16, count: u64) {
 pub(super) struct Tally {
     /// When its first request could be sent; connections that are to be silent stand by then.
     pub(super) began: Option<Instant>,
+    /// The thread that counts, once it does.
+    pub(super) thread: Option<u32>,
+    /// What it used up to the last observation.
+    used: Duration,
     /// Since the last observation; length and offer are not known here.
     pub(super) seen: Observation,
 }
@@ -204,6 +219,8 @@ impl Tally {
     pub(super) fn new() -> Self {
         Self {
             began: None,
+            thread: None,
+            used: Duration::ZERO,
             seen: Observation::nothing(),
         }
     }
@@ -229,9 +246,19 @@ pub(super) fn collect(tallies: &[std::sync::Arc<Mutex<Tally>>]) -> Observation {
     let mut sum = Observation::nothing();
     for tally in tallies {
         let fresh = Observation::nothing();
-        let seen = lock(tally).take(fresh);
+        let (mut seen, thread) = {
+            let mut tally = lock(tally);
+            (tally.take(fresh), tally.thread)
+        };
+        // The thread goes on counting while the kernel is asked.
+        let used = thread.and_then(|thread| own::of_thread(thread).ok());
+        if let Some(used) = used {
+            let before = std::mem::replace(&mut lock(tally).used, used);
+            seen.on_cpu = used.saturating_sub(before);
+        }
         sum.join(&seen);
     }
+    sum.resident = own::resident();
     sum
 }
 

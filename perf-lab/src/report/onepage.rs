@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::again;
 use super::entry::{Entry, utc};
+use super::mue::Mue;
 use super::page::html::command;
 use super::shortness;
 use super::smp;
@@ -29,6 +30,9 @@ pub(crate) struct OnePage {
     client: Client,
     metrics: Metrics,
     labels: Labels,
+    /// Extension: what was left of CPU, memory and latency.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    efficiency: Option<Mue>,
     /// Extension: why the figures show a direction only.
     #[serde(skip_serializing_if = "Option::is_none")]
     reservation: Option<String>,
@@ -76,12 +80,13 @@ struct Metrics {
 #[derive(Debug, Serialize)]
 struct Gateway {
     count: i32,
-    #[serde(rename = "cpu_mCores")]
-    cpu_mcores: i32,
+    #[serde(rename = "cpu_mCores", skip_serializing_if = "Option::is_none")]
+    cpu_mcores: Option<i32>,
     mem_mb: i32,
     rps: i32,
     bps: i32,
-    cpu: Cpu,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cpu: Option<Cpu>,
     memory: Memory,
 }
 
@@ -131,6 +136,7 @@ pub(crate) fn page(entry: &Entry<'_>) -> OnePage {
             ingress_gateway: gateway(entry),
         },
         labels: labels::of(entry),
+        efficiency: Mue::of(entry),
         reservation: shortness::of(entry.campaign),
         command: again::command(entry.campaign, entry.run.cell).map(|words| command(&words)),
     }
@@ -158,18 +164,20 @@ pub(crate) fn word(entry: &Entry<'_>) -> &'static str {
 fn gateway(entry: &Entry<'_>) -> Gateway {
     let sums = smp::gateway(entry);
     let cost = &entry.run.cost;
+    // Of no proxy, or of one whose processes came and went, there is nothing to tell.
+    let is_known = cost.on_cpu > 0 && !entry.is_direct();
     let share = |time| (entry.per_second(time) / 1e7 * 100.0).round() / 100.0;
     Gateway {
         count: sums.count,
-        cpu_mcores: sums.cpu_mcores,
+        cpu_mcores: is_known.then_some(sums.cpu_mcores),
         mem_mb: sums.mem_mb,
         rps: sums.rps,
         bps: sums.bps,
-        cpu: Cpu {
+        cpu: is_known.then_some(Cpu {
             user: share(cost.user),
             system: share(cost.system),
             steal: cost.steal,
-        },
+        }),
         memory: Memory {
             mem_total_mb: entry.campaign.environment.memory as f64 / 1e6,
             mem_used_mb: cost.resident as f64 / 1e6,

@@ -134,32 +134,21 @@ pub(crate) fn mesh_config(entry: &Entry<'_>) -> ServiceMeshConfig {
 pub(crate) fn gateway(entry: &Entry<'_>) -> IngressGateway {
     IngressGateway {
         count: i32::from(entry.subject.product != "direct"),
-        cpu_mcores: cpu_mcores(entry),
+        cpu_mcores: mcores(entry, entry.run.cost.on_cpu),
         mem_mb: saturated(entry.run.cost.resident / 1_000_000),
         rps: saturated(entry.per_second(entry.run.load.answered).round() as u64),
         bps: saturated(entry.bytes()),
     }
 }
 
-fn cpu_mcores(entry: &Entry<'_>) -> i32 {
-    let cores = entry.per_second(entry.run.cost.on_cpu) / 1e9;
+fn mcores(entry: &Entry<'_>, on_cpu: u64) -> i32 {
+    let cores = entry.per_second(on_cpu) / 1e9;
     saturated((cores * 1_000.0).round() as u64)
 }
 
-/// Where it ran. Of load and origin it is known that they were there, not what they used.
+/// Where it ran.
 pub(crate) fn environment(entry: &Entry<'_>) -> EnvironmentConfig {
     let place = &entry.campaign.environment;
-    let workload = |name: &str| IndividualWorkload {
-        name: name.to_owned(),
-        count: 1,
-        ..IndividualWorkload::default()
-    };
-    let proxy = IndividualWorkload {
-        count: gateway(entry).count,
-        cpu_mcores: cpu_mcores(entry),
-        mem_mb: gateway(entry).mem_mb,
-        ..workload("proxy")
-    };
     EnvironmentConfig {
         smp_version: VERSION.to_owned(),
         id: Ids::of(entry).environment,
@@ -170,13 +159,33 @@ pub(crate) fn environment(entry: &Entry<'_>) -> EnvironmentConfig {
             cores: saturated(u64::from(place.cpus)),
             mem_mb: i64::try_from(place.memory / 1_000_000).unwrap_or(i64::MAX),
         }],
-        individual_workloads: vec![proxy, workload("origin"), workload("load generator")],
+        individual_workloads: workloads(entry),
         traffic_metadata: Some(TrafficMetadata {
             host_endpoint: entry.url(),
             user_agent: GENERATOR.to_owned(),
             ..TrafficMetadata::default()
         }),
     }
+}
+
+/// The proxy, if there is one, and what load and origin, one thread of one process, used together,
+/// if it was measured.
+fn workloads(entry: &Entry<'_>) -> Vec<IndividualWorkload> {
+    let workload = |name: &str, on_cpu, resident: u64| IndividualWorkload {
+        name: name.to_owned(),
+        count: 1,
+        cpu_mcores: mcores(entry, on_cpu),
+        mem_mb: saturated(resident / 1_000_000),
+    };
+    let (cost, load) = (&entry.run.cost, &entry.run.load);
+    let proxy = workload("proxy", cost.on_cpu, cost.resident);
+    let bed = workload("load generator and origin", load.on_cpu, load.resident);
+    let known = [
+        (!entry.is_direct() && cost.on_cpu > 0, proxy),
+        (load.on_cpu > 0, bed),
+    ];
+    let known = known.into_iter().filter(|(is_known, _)| *is_known);
+    known.map(|(_, workload)| workload).collect()
 }
 
 /// What came out.

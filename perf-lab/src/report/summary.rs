@@ -122,6 +122,16 @@ pub fn latency(run: &Run) -> &Latency {
     }
 }
 
+/// The latencies of all runs of a subject that count, together; `None` if there is none.
+pub(super) fn latency_of(
+    campaign: &Campaign,
+    cell: usize,
+    subject: usize,
+) -> Option<Histogram<u64>> {
+    let valid = of(campaign, cell, subject).filter(|run| run.void.is_empty());
+    histogram::merge(valid.map(latency))
+}
+
 /// The ratio of two subjects in each round in which both were measured without a fault.
 #[must_use]
 pub fn ratios(campaign: &Campaign, cell: usize, subject: usize, to: usize) -> Vec<f64> {
@@ -166,7 +176,7 @@ fn row(campaign: &Campaign, cell: usize, subject: usize) -> Row {
         cpu: Estimate::of(&cpu),
         ratio: ratio.and_then(|ratio| Estimate::of(&ratio)),
         throughput: middle(&valid, |run| Some(throughput(run))).unwrap_or(0.0),
-        latency: histogram::merge(valid.iter().map(|run| latency(run))),
+        latency: latency_of(campaign, cell, subject),
         kib_per_connection: middle(&valid, |run| kib_per_connection(run, open)),
         switches_per_request: middle(&valid, switches_per_request),
         connects_per_request: middle(&valid, connects_per_request).unwrap_or(0.0),

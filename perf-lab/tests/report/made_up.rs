@@ -193,6 +193,8 @@ fn run(campaign: &Campaign, number: u64, key: (usize, usize, u32, bool)) -> Run 
                 Latency::default()
             },
             service,
+            on_cpu: 9_000 * answered,
+            resident: 30_000_000,
             lateness_p99: if cell.rate > 0 { 30_000 } else { 0 },
             ..Load::default()
         },

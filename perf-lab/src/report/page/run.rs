@@ -6,6 +6,7 @@ use super::html::{escape, facts, page as whole, table};
 use super::words;
 use crate::report::entry::{Entry, Kind, listed, utc};
 use crate::report::histogram;
+use crate::report::mue::{FORMULA, MISSING, Mue};
 use crate::report::summary::{cpu_us, kib_per_connection, switches_per_request};
 
 /// The page of a run, given the files that lie beside it.
@@ -16,6 +17,7 @@ pub(in crate::report) fn page(entry: &Entry<'_>, files: &[String]) -> String {
         figures(entry)
     );
     body += &latencies(entry);
+    body += &efficiency(entry);
     body += &over_time(entry);
     body += &format!("<section>\n<h2>Files</h2>\n{}</section>\n", links(files));
     whole(&format!("{} · perf-lab", entry.title()), &body)
@@ -60,8 +62,9 @@ fn figures(entry: &Entry<'_>) -> String {
             format!("{} to {}", utc(run.started), utc(run.ended)),
         ),
         ("CPU per request", some(cpu_us(run), "µs")),
-        ("CPU in the window", words::length(cost.on_cpu)),
-        ("In a run queue", words::length(cost.waiting)),
+        ("CPU in the window", some_length(cost.on_cpu)),
+        ("CPU of load and origin", some_length(load.on_cpu)),
+        ("In a run queue", some_length(cost.waiting)),
         ("ksoftirqd", words::length(cost.ksoftirqd)),
         ("Steal", format!("{} %", words::figure(cost.steal))),
         ("Correct answers", count(load.answered)),
@@ -101,6 +104,14 @@ fn figures(entry: &Entry<'_>) -> String {
             },
         ),
     ])
+}
+
+/// Nothing of what was not measured.
+fn some_length(nanoseconds: u64) -> String {
+    match nanoseconds {
+        0 => String::new(),
+        length => words::length(length),
+    }
 }
 
 fn latencies(entry: &Entry<'_>) -> String {
@@ -150,6 +161,26 @@ fn latencies(entry: &Entry<'_>) -> String {
         table("Latency", &heads.map(str::to_owned), &rows),
         latency_chart("Latency by percentile", &lines)
             + &chart::legend(lines.iter().map(|line| (line.name.as_str(), line.tone)))
+    )
+}
+
+/// Shares that were left, and the number of MeshMark's style with its formula.
+fn efficiency(entry: &Entry<'_>) -> String {
+    let Some(mue) = Mue::of(entry) else {
+        return String::new();
+    };
+    let latency = mue.mue_latency.map(|share| share.to_string());
+    let listed = facts(&[
+        ("mue_cpu", mue.mue_cpu.to_string()),
+        ("mue_memory", mue.mue_memory.to_string()),
+        ("mue_latency", latency.unwrap_or_default()),
+        ("meshmark_style_index", mue.meshmark_style_index.to_string()),
+    ]);
+    format!(
+        "<section>\n<h2>What was left</h2>\n{listed}<p>The index is {}, with all weights 0, over \
+         the classes that are there; it compares with no other score. {}.</p>\n</section>\n",
+        escape(FORMULA),
+        escape(MISSING)
     )
 }
 
