@@ -9,6 +9,7 @@ mod page;
 mod text;
 
 use crate::record::{Campaign, Cell, Subject};
+use crate::report::page::words;
 use crate::report::shortness;
 use crate::report::summary::{Noise, Summary, ratios};
 use crate::statistics::Estimate;
@@ -197,14 +198,28 @@ fn notes(a: &Campaign, b: &Campaign, baseline: &str) -> Vec<String> {
 }
 
 fn places(a: &Campaign, b: &Campaign) -> Vec<String> {
-    let (first, second) = (&a.environment, &b.environment);
-    let pairs = [
-        ("CPU", &first.cpu_model, &second.cpu_model),
-        ("kernel", &first.kernel, &second.kernel),
-        ("hypervisor", &first.hypervisor, &second.hypervisor),
-        ("layout", &a.layout, &b.layout),
-    ];
-    let differ = pairs.iter().filter(|(_, a, b)| a != b);
+    let facts = |campaign: &Campaign| {
+        let place = &campaign.environment;
+        let cpus = |cpus: u32| format!("{cpus} CPUs");
+        [
+            ("machine", place.host.clone()),
+            ("CPU", place.cpu_model.clone()),
+            ("number of CPUs", cpus(place.cpus)),
+            ("memory", words::bytes(place.memory)),
+            ("kernel", place.kernel.clone()),
+            ("system", place.system.clone()),
+            ("hypervisor", place.hypervisor.clone()),
+            ("congestion control", place.congestion_control.clone()),
+            ("version of perf-lab", place.version.clone()),
+            ("layout", campaign.layout.clone()),
+            ("window", words::length(campaign.window)),
+            ("warm-up", words::length(campaign.warm_up)),
+            ("number of rounds", campaign.rounds.to_string()),
+        ]
+    };
+    let pairs = facts(a).into_iter().zip(facts(b));
+    let pairs = pairs.map(|((name, a), (_, b))| (name, a, b));
+    let differ = pairs.filter(|(_, a, b)| a != b);
     differ
         .map(|(name, a, b)| format!("Another {name}: {a} in A, {b} in B."))
         .collect()

@@ -48,6 +48,31 @@ fn changes_beyond_the_noise_are_marked() {
     assert_eq!(states(&before, &campaign(101)), [same, same, same, same]);
 }
 
+/// A/A: the same thing twice, with noise of its own in each campaign and round.
+#[test]
+fn equal_things_do_not_change_and_a_real_difference_among_noise_does() {
+    let noisy = |per_cent: u64, seed: u64| {
+        let mut campaign = campaign(per_cent);
+        for (at, run) in campaign.runs.iter_mut().enumerate() {
+            // Up to 3 % up and down, another way in each campaign.
+            let wobble = (at as u64 * 2_654_435_761 + seed * 40_503) / 7 % 61;
+            run.cost.on_cpu = run.cost.on_cpu * (970 + wobble) / 1_000;
+        }
+        campaign
+    };
+    let before = noisy(100, 1);
+    for seed in 2..12 {
+        let again = states(&before, &noisy(100, seed));
+        assert!(
+            again.iter().all(|state| *state == State::Same),
+            "{seed}: {again:?}"
+        );
+        let less = states(&before, &noisy(85, seed));
+        assert_eq!([less[0], less[2]], [State::Less; 2], "{seed}");
+        assert_eq!([less[1], less[3]], [State::Same; 2], "{seed}");
+    }
+}
+
 #[test]
 fn few_rounds_and_void_runs_claim_nothing() {
     let (before, mut after) = (campaign(100), campaign(50));
@@ -69,6 +94,11 @@ fn what_is_in_one_campaign_only_is_said() {
     after.cells[0].connections = 128;
     after.cells[1].special = vec![("load".to_owned(), "50 %".to_owned())];
     after.environment.kernel = "7.0".to_owned();
+    after.environment.host = "other".to_owned();
+    after.environment.cpus = 8;
+    after.environment.version = "0.2.0".to_owned();
+    after.window /= 2;
+    after.warm_up = 0;
     after.complete = false;
     let mut before_share = before.clone();
     before_share.cells[1].special = after.cells[1].special.clone();
@@ -78,6 +108,11 @@ fn what_is_in_one_campaign_only_is_said() {
     for part in [
         "B broke off",
         "Another kernel: 6.18.44 in A, 7.0 in B",
+        "Another machine: bench in A, other in B",
+        "Another number of CPUs: 2 CPUs in A, 8 CPUs in B",
+        "Another version of perf-lab: 0.1.0 in A, 0.2.0 in B",
+        "Another window: 10 s in A, 5 s in B",
+        "Another warm-up: 3 s in A",
         "Workload keep-alive-1k is not the same in both",
         "haproxy is in A only",
         "envoy is in B only",
@@ -123,5 +158,10 @@ fn the_command_prints_a_table_and_writes_a_page() {
         "{text}"
     );
     let page = fs::read_to_string(b.0.join("compare.html")).expect("written");
+    let place = |part: &str| page.find(part).unwrap_or_else(|| panic!("no {part}"));
+    assert!(
+        place("Read with care") < place("<table>"),
+        "warnings come first"
+    );
     assert!(page.contains("perf-lab comparison") && page.ends_with("</html>\n"));
 }

@@ -15,15 +15,18 @@ pub(super) fn of(comparison: &Comparison<'_>) -> String {
         escape(&title(a, b)),
         escape(&verdict(comparison))
     );
-    body += "<section>\n<h2>The two campaigns</h2>\n";
-    body += &format!("<h3>A</h3>\n{}<h3>B</h3>\n{}", place(a), place(b));
     if !comparison.notes.is_empty() {
         let notes = comparison.notes.iter();
         let notes: String = notes
             .map(|note| format!("<li>{}</li>\n", escape(note)))
             .collect();
-        body += &format!("<h3>Read with care</h3>\n<ul class=\"prose\">\n{notes}</ul>\n");
+        body += &format!(
+            "<div class=\"warning\">\n<b>Read with care</b>\n<ul class=\"prose\">\n{notes}</ul>\n\
+             </div>\n"
+        );
     }
+    body += "<section>\n<h2>The two campaigns</h2>\n";
+    body += &format!("<h3>A</h3>\n{}<h3>B</h3>\n{}", place(a), place(b));
     body += "</section>\n";
     for changes in comparison
         .changes
