@@ -204,6 +204,7 @@ impl<'a> Bench<'a> {
                 "no subject is left that could be measured",
             ));
         }
+        self.folder.keep(&self.campaign)?;
         self.calibrate(&pairs, say)?;
         let progress = Progress::new(self.experiment, pairs.len());
         let mut chance = Chance::new(self.experiment.seed);
@@ -215,12 +216,13 @@ impl<'a> Bench<'a> {
                 for (subjects, backwards) in [(order, false), (back, true)] {
                     for subject in subjects {
                         let run = self.once(cell, subject)?;
-                        self.campaign.runs.push(Run {
+                        let run = Run {
                             round,
                             backwards,
                             ..run
-                        });
-                        self.folder.keep(&self.campaign)?;
+                        };
+                        self.folder.append(&run)?;
+                        self.campaign.runs.push(run);
                         say(&progress.line(&self.campaign));
                     }
                 }

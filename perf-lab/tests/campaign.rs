@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use perf_lab::record::Campaign;
+use perf_lab::record::{Campaign, Run};
 use perf_lab::report::check::check;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -436,6 +436,39 @@ fn an_interrupt_keeps_what_there_is_as_incomplete() {
     assert!(rest.contains("perf-lab: interrupted"), "{rest}");
     let campaign = room.assert_partial();
     assert!(!campaign.runs.is_empty());
+    let lines = fs::read_to_string(room.folder().join("runs.jsonl")).unwrap();
+    let runs: Vec<Run> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(runs, campaign.runs, "each was written when it was done");
+}
+
+#[test]
+fn a_disk_that_fills_up_leaves_whole_runs_only() {
+    let room = Room::new("fills");
+    let file = room.experiment("[relay-epoll]", CELL);
+    // Room for the record without runs, and for a few of them.
+    let line = format!(
+        "trap '' XFSZ; ulimit -f 40; exec {} run {} --rounds 1000 --window 0.1 --results {}",
+        env!("CARGO_BIN_EXE_perf-lab"),
+        file.display(),
+        room.results().display()
+    );
+    let output = Command::new("sh").args(["-c", &line]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", errors(&output));
+    let errors = errors(&output);
+    assert!(
+        errors.contains("runs.jsonl") && errors.contains("make room"),
+        "{errors}"
+    );
+    let folder = room.folder();
+    assert!(folder.to_string_lossy().ends_with(".partial"));
+    let lines = fs::read_to_string(folder.join("runs.jsonl")).unwrap();
+    assert!(lines.ends_with('\n') && lines.lines().count() > 0);
+    let whole = |line| serde_json::from_str::<Run>(line).is_ok();
+    assert!(lines.lines().all(whole), "{lines}");
+    assert!(!campaign(&folder).complete);
 }
 
 #[test]
