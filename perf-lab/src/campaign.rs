@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use perf_lab::experiment::Experiment;
-use perf_lab::run::{self, Failure, Options};
+use perf_lab::run::{self, Failure, Options, syscalls};
 use perf_lab::subject::find::find;
 use perf_lab::subject::{Choice, Kind};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -33,6 +33,9 @@ pub(crate) fn run(options: &RunOptions) -> io::Result<ExitCode> {
     }
     let stop = stop_on_signals()?;
     let mut code = ExitCode::SUCCESS;
+    if options.syscalls {
+        return count(&experiments, options, &stop);
+    }
     for experiment in &experiments {
         match one(experiment, options, &stop) {
             Ok(true) => {}
@@ -49,13 +52,34 @@ pub(crate) fn run(options: &RunOptions) -> io::Result<ExitCode> {
     Ok(code)
 }
 
+/// System calls of all experiments.
+fn count(
+    experiments: &[Experiment],
+    options: &RunOptions,
+    stop: &AtomicBool,
+) -> io::Result<ExitCode> {
+    for experiment in experiments {
+        let settings = settings(options);
+        let (calls, file) = syscalls::count(experiment, &settings, stop, &mut |line| {
+            eprintln!("{line}");
+        })?;
+        println!("{}", syscalls::table(&calls));
+        println!("calls: {}", file.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn settings(options: &RunOptions) -> Options {
+    Options {
+        results: options.results.clone(),
+        command: std::env::args().collect(),
+    }
+}
+
 /// False if an answer was wrong anywhere.
 fn one(experiment: &Experiment, options: &RunOptions, stop: &AtomicBool) -> Result<bool, Failure> {
     eprintln!("{}: {}", experiment.name, experiment.about);
-    let settings = Options {
-        results: options.results.clone(),
-        command: std::env::args().collect(),
-    };
+    let settings = settings(options);
     let outcome = run::run(experiment, &settings, stop, &mut |line| eprintln!("{line}"))?;
     println!("{}", run::table(&outcome.campaign));
     println!("report: {}", outcome.folder.join("report.html").display());

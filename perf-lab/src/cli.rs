@@ -85,6 +85,9 @@ pub(crate) struct RunOptions {
     /// Load before each window in seconds instead of that of the file
     #[arg(long, value_name = "SECONDS")]
     warm_up: Option<f64>,
+    /// Count system calls for each request instead, by `perf trace`, in runs of their own
+    #[arg(long)]
+    pub(crate) syscalls: bool,
     /// Seed of the order of subjects instead of that of the file
     #[arg(long)]
     pub(crate) seed: Option<u64>,

@@ -19,6 +19,7 @@ mod once;
 mod place;
 mod progress;
 mod rules;
+pub mod syscalls;
 
 use std::fmt;
 use std::path::PathBuf;

@@ -472,6 +472,21 @@ fn a_disk_that_fills_up_leaves_whole_runs_only() {
 }
 
 #[test]
+fn without_perf_it_is_said_how_to_have_it() {
+    let room = Room::new("syscalls");
+    let output = room
+        .run(&room.experiment("[relay-epoll]", CELL))
+        .arg("--syscalls")
+        .env("PATH", &room.0)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let errors = errors(&output);
+    assert!(errors.contains("apt-get install linux-perf"), "{errors}");
+    assert!(!room.results().exists());
+}
+
+#[test]
 fn list_names_experiments_and_subjects() {
     let output = Command::new(env!("CARGO_BIN_EXE_perf-lab"))
         .arg("list")

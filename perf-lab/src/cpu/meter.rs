@@ -48,10 +48,7 @@ impl Meter {
     /// # Errors
     /// If the subject is gone.
     pub fn read(&self) -> io::Result<Reading> {
-        let pids = match &self.group {
-            Some(group) => group.pids()?,
-            None => family(self.pid)?,
-        };
+        let pids = self.pids()?;
         let usage = || self.group.as_deref().map(Group::usage).transpose();
         let before = usage()?;
         let (accounts, tasks) = (Accounts::of_all(&pids), tasks(&pids));
@@ -64,6 +61,17 @@ impl Meter {
             tasks,
             group: both.map(|(before, after)| [before, after].map(|time| time.as_nanos() as u64)),
         })
+    }
+
+    /// All processes of the subject.
+    ///
+    /// # Errors
+    /// If the kernel does not say.
+    pub fn pids(&self) -> io::Result<Vec<u32>> {
+        match &self.group {
+            Some(group) => group.pids(),
+            None => family(self.pid),
+        }
     }
 
     /// What was used from `first` to `last`.

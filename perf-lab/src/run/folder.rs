@@ -70,6 +70,16 @@ impl Folder {
     /// Gives it its final name; configurations and logs of a good end are of no use.
     pub(super) fn finish(&self, campaign: &Campaign) -> io::Result<PathBuf> {
         self.keep(campaign)?;
+        self.close()
+    }
+
+    /// Gives it its final name with this file in it, which is no campaign.
+    pub(super) fn finish_with(&self, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
+        store(&self.partial.join(name), bytes).map_err(advise)?;
+        self.close()
+    }
+
+    fn close(&self) -> io::Result<PathBuf> {
         let runs = self.partial.join(RUNS);
         fs::remove_file(&runs).map_err(|error| named(&runs, &error))?;
         let subjects = self.partial.join(SUBJECTS);

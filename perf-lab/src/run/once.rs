@@ -73,12 +73,7 @@ impl Measured {
 /// # Errors
 /// If the subject does not start or dies, or somebody wants an end.
 pub(super) fn measure(once: &Once<'_>) -> io::Result<Measured> {
-    let origin = origin(once)?;
-    let subjects = once.folder.join(SUBJECTS);
-    let mut process = {
-        let _pinned = Pinned::to(once.place.subject)?;
-        Process::start(once.found, once.cell, origin.address(), &subjects).map_err(advise)?
-    };
+    let (origin, mut process) = start(once)?;
     let before = Accounts::of(process.pid())?;
     let asked = origin.counters().requests.load(Relaxed);
     let running = origin.start_load(&load(once, process.address()))?;
@@ -96,6 +91,15 @@ pub(super) fn measure(once: &Once<'_>) -> io::Result<Measured> {
     measured.origin_total = origin.counters().requests.load(Relaxed) - asked;
     measured.cost.resident_before = before.resident;
     Ok(measured)
+}
+
+/// Origin and subject, each where it belongs.
+pub(super) fn start(once: &Once<'_>) -> io::Result<(Fused, Process)> {
+    let origin = origin(once)?;
+    let subjects = once.folder.join(SUBJECTS);
+    let _pinned = Pinned::to(once.place.subject)?;
+    let process = Process::start(once.found, once.cell, origin.address(), &subjects);
+    Ok((origin, process.map_err(advise)?))
 }
 
 /// Origin and load share a thread: about half the cost of the two apart.
@@ -117,7 +121,7 @@ fn origin(once: &Once<'_>) -> io::Result<Fused> {
     Fused::start("origin", behaviour, listener)
 }
 
-fn load(once: &Once<'_>, address: SocketAddr) -> Load {
+pub(super) fn load(once: &Once<'_>, address: SocketAddr) -> Load {
     let cell = once.cell;
     let coding = if cell.chunked { "&chunked=1" } else { "" };
     let size = cell.response;

@@ -135,6 +135,11 @@ impl Process {
         self.address
     }
 
+    /// Where its configuration and its log lie.
+    pub fn folder(&self) -> &Path {
+        self.log.parent().unwrap_or(Path::new("."))
+    }
+
     /// Its process; ours for `direct`.
     pub fn pid(&self) -> u32 {
         self.child.as_ref().map_or_else(std::process::id, Child::id)
