@@ -68,6 +68,8 @@ pub(crate) struct Downstream {
     last: Option<Held>,
     pub(crate) exchange: Option<Key>,
     pub(crate) opened: Time,
+    /// When it has been idle for too long, if it is.
+    idle_until: Time,
     /// First byte of the head that is being received.
     head_start: Time,
     head_start_wall: u64,
@@ -91,6 +93,13 @@ pub(crate) enum HeadBytes {
 pub(crate) struct HeadStart {
     pub(crate) time: Time,
     pub(crate) wall: u64,
+}
+
+impl Downstream {
+    /// True if it has no request in hand and was idle for as long as it may.
+    fn is_over_idle(&self, now: Time) -> bool {
+        self.ahead.is_empty() && self.idle_until <= now
+    }
 }
 
 impl Engine {
@@ -132,6 +141,7 @@ impl Engine {
                 last: leaving.then(|| held.clone()),
                 exchange: None,
                 opened,
+                idle_until: Time::NEVER,
                 head_start: opened,
                 head_start_wall: 0,
                 delayed_close: listener.http.delayed_close_timeout,
@@ -185,6 +195,7 @@ impl Engine {
             return self.buffers.give(buffer);
         };
         match downstream.phase {
+            Phase::Idle if downstream.link.blocks => self.receive_behind(id, buffer),
             Phase::Idle => {
                 self.begin_head(id);
                 self.head_received(id, buffer);
@@ -200,6 +211,15 @@ impl Engine {
                     self.close(id, Close::Reset);
                 }
             }
+        }
+    }
+
+    /// A request that was under way when a client that does not read was held back.
+    fn receive_behind(&mut self, id: ConnId, buffer: Buffer) {
+        let kept = self.keep_ahead(id, buffer.as_slice());
+        self.buffers.give(buffer);
+        if !kept {
+            self.close(id, Close::Reset);
         }
     }
 
@@ -328,7 +348,8 @@ impl Engine {
         }
     }
 
-    /// Ready for the next request: bytes in hand are parsed by [`Engine::settle`].
+    /// Ready for the next request: bytes in hand are parsed by [`Engine::settle`]. A client that
+    /// has not read its answers gets no further one: requests are cheaper to send than to answer.
     pub(crate) fn await_request(&mut self, id: ConnId) {
         let deadline = self.idle_deadline(id);
         let Some(downstream) = self.downstream_mut(id) else {
@@ -337,12 +358,48 @@ impl Engine {
         downstream.phase = Phase::Idle;
         downstream.exchange = None;
         downstream.held = None;
-        let more = !downstream.ahead.is_empty();
+        downstream.idle_until = deadline;
+        let link = &mut downstream.link;
+        link.blocks = link.queued > link.high;
+        let (blocks, more) = (link.blocks, !downstream.ahead.is_empty());
         if downstream.link.ended && !more {
             return self.finish_downstream(id);
         }
-        self.receive(id, true);
+        self.receive(id, !blocks);
+        self.arm_idle(id);
+        if more && !blocks {
+            self.ready.push_back(id);
+        }
+    }
+
+    /// S06 goes on between requests: the client is given up when it is idle for too long, or reads
+    /// nothing of what is due. One whose next request is here already is not idle.
+    fn arm_idle(&mut self, id: ConnId) {
+        let flush = self.now.time.after(limits::FLUSH_TIMEOUT);
+        let Some(downstream) = self.downstream(id) else {
+            return;
+        };
+        let deadline = match (downstream.link.queued, downstream.ahead.is_empty()) {
+            (0, _) => downstream.idle_until,
+            (_, true) => downstream.idle_until.min(flush),
+            (_, false) => flush,
+        };
         self.arm(id, deadline);
+    }
+
+    /// An idle client has read something: it may ask again once little is left.
+    fn idle_sent(&mut self, id: ConnId) {
+        self.arm_idle(id);
+        let Some(downstream) = self.downstream_mut(id) else {
+            return;
+        };
+        let link = &mut downstream.link;
+        if !link.blocks || link.queued > link.low() {
+            return;
+        }
+        link.blocks = false;
+        let more = !downstream.ahead.is_empty();
+        self.receive(id, true);
         if more {
             self.ready.push_back(id);
         }
@@ -456,7 +513,10 @@ impl Engine {
             .collect();
         let deadline = self.now.time.after(limits::DRAIN_IDLE_GRACE);
         for id in idle {
-            self.arm(id, deadline);
+            if let Some(downstream) = self.downstream_mut(id) {
+                downstream.idle_until = deadline;
+            }
+            self.arm_idle(id);
         }
     }
 
@@ -480,6 +540,7 @@ impl Engine {
         let link = &downstream.link;
         let (queued, low, blocks) = (link.queued, link.low(), link.blocks);
         match downstream.phase {
+            Phase::Idle => self.idle_sent(id),
             Phase::Flush if queued == 0 => self.linger(id),
             Phase::Flush => self.arm(id, flush),
             Phase::Exchange | Phase::Tunnel if blocks => {
@@ -518,12 +579,16 @@ impl Engine {
     }
 
     pub(crate) fn downstream_rang(&mut self, id: ConnId) {
-        let worker = self.worker;
+        let (worker, now) = (self.worker, self.now.time);
         let Some(downstream) = self.downstream_mut(id) else {
             return;
         };
         let counters = &downstream.stats.of(worker).counters;
         match downstream.phase {
+            Phase::Idle if downstream.link.queued > 0 && !downstream.is_over_idle(now) => {
+                counters.timeouts_flush.add(1);
+                self.close(id, Close::Reset);
+            }
             Phase::Idle => {
                 counters.timeouts_idle.add(1);
                 self.finish_downstream(id);

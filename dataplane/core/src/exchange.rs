@@ -467,7 +467,7 @@ impl Engine {
                 fault.scope == Scope::Exchange || fault.side == Side::Upstream;
             self.reply(exchange, reply);
         } else {
-            self.cut(exchange);
+            self.cut(exchange, fault.cause);
         }
     }
 
@@ -476,20 +476,20 @@ impl Engine {
         let body = reply.body.as_bytes();
         if let Err(cause) = self.answer(exchange, reply.status, reply.details, body) {
             self.count_fault(exchange, Fault::connection(Side::Local, cause));
-            self.cut(exchange);
+            self.cut(exchange, cause);
         }
     }
 
     /// The client learns that the response is incomplete: nothing more is sent and the connection
-    /// goes.
-    fn cut(&mut self, exchange: &mut Exchange) {
+    /// goes; at once if buffers ran out, for it may be what holds them.
+    fn cut(&mut self, exchange: &mut Exchange, cause: Cause) {
         exchange.keep_downstream = false;
         let visible = matches!(
             exchange.response_framing,
             BodyLength::Chunked | BodyLength::Bytes(_)
         );
         exchange.response_stage = ResponseStage::Done;
-        if !visible {
+        if !visible || cause == Cause::Exhausted {
             self.close(exchange.downstream, Close::Reset);
         }
     }

@@ -63,7 +63,7 @@ pub struct Habits {
     pub window: (usize, usize),
     /// Pause between two packets of the far side.
     pub send_gap: u64,
-    /// Largest read of the far side and the pause after it.
+    /// Largest read of the far side and the pause after it; 0 reads nothing.
     pub read: (u64, u64),
     /// A reset leaves what arrived before it readable.
     pub keep_on_reset: bool,
@@ -326,7 +326,8 @@ impl Net {
     fn plan_read(&mut self, id: LinkId, gap: u64) {
         let link = self.link_mut(id);
         let due = !link.outward.inbox.is_empty() || link.outward.fin || link.outward.reset;
-        if due && !link.read_planned && gap != u64::MAX {
+        let reads = link.habits.read.0 > 0 && gap != u64::MAX;
+        if due && reads && !link.read_planned {
             link.read_planned = true;
             self.agenda.after(gap, Action::Read(id));
         }

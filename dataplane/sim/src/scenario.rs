@@ -13,7 +13,7 @@ use crate::ledger::{Rules, Tolerance};
 use crate::message::{Framing, RequestPlan};
 use crate::net::{Cut, Direction, Ending, Habits};
 use crate::origin::OriginHabits;
-use crate::vandal::{PAYLOADS, VandalPlan};
+use crate::vandal::{PAYLOADS, PIPELINER, VandalPlan};
 use messages::Author;
 
 /// A millisecond in nanoseconds.
@@ -265,10 +265,28 @@ impl Draft {
             self.world.vandals.push(VandalPlan {
                 listener: dice.below(2) as usize,
                 start: dice.skewed(2 * SECOND),
-                payload: dice.below(PAYLOADS.len() as u64) as usize,
+                payload: dice.below(PIPELINER as u64) as usize,
                 habits: habits(dice),
             });
         }
+        self.pipeliner();
+    }
+
+    /// Its dice are its own: worlds keep what they had before there was one.
+    fn pipeliner(&mut self) {
+        let mut dice = Dice::new(self.world.seed ^ 0x9109);
+        if self.world.weather == Weather::Calm || !dice.one_in(4) {
+            return;
+        }
+        self.world.vandals.push(VandalPlan {
+            listener: dice.below(2) as usize,
+            start: dice.skewed(2 * SECOND),
+            payload: PIPELINER,
+            habits: Habits {
+                read: (0, u64::MAX),
+                ..habits(&mut dice)
+            },
+        });
     }
 
     fn client(&mut self, author: &Author, dice: &mut Dice) {
@@ -306,7 +324,7 @@ impl Draft {
 
     /// Only what is refused at its head: a vandal that merely waits would keep the client waiting.
     fn parting_shot(&self, dice: &mut Dice) -> Option<usize> {
-        let row = dice.below(PAYLOADS.len() as u64) as usize;
+        let row = dice.below(PIPELINER as u64) as usize;
         let refused = !PAYLOADS[row].statuses.contains(&0);
         (refused && self.world.weather != Weather::Calm && dice.one_in(6)).then_some(row)
     }

@@ -1,5 +1,6 @@
 //! A client that breaks the rules on purpose. Whatever it sends, no request of its may reach an
-//! origin, it gets at most one refusal, and its connection is closed.
+//! origin, it gets at most one refusal, and its connection is closed. One keeps to the grammar and
+//! reads nothing: what waits for it must stay within the driver's bound.
 
 use crate::agenda::{Action, Actor};
 use crate::ledger::Tolerance;
@@ -97,7 +98,12 @@ payloads! {
     "tls_on_a_plain_port": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" => &[0, 400, 408];
     "s03_half_a_head": b"GET /a HTTP/1.1\r\nHost: sim\r\nx-sim-id: 0\r\nx-slow: " => &[0, 408];
     "s07_nothing": b"" => &[0, 408];
+    "s06_pipelines_and_reads_nothing":
+        b"", (b"GET /d/ HTTP/1.1\r\nHost: sim\r\n\r\n", 400, b"") => &[0];
 }
+
+/// The row that breaks no rule of the grammar: it asks and never reads. It is the last one.
+pub const PIPELINER: usize = PAYLOADS.len() - 1;
 
 impl Payload {
     /// All its bytes.
@@ -108,7 +114,8 @@ impl Payload {
 }
 
 /// Nanoseconds after which it should have been shown the door: the longest timeout is that of an
-/// idle connection, a minute.
+/// idle connection, a minute. Where a window has to be filled first that may take ten times as
+/// long.
 const PATIENCE: u64 = 90_000_000_000;
 /// Token of the wake at the end of its patience.
 const SHOWN_OUT: u64 = 1;
@@ -173,12 +180,17 @@ impl Vandal {
         });
         net.write(link, &self.payload().rendered());
         let wake = Action::Wake(Actor::Vandal(index), SHOWN_OUT);
-        net.agenda.after(PATIENCE, wake);
+        let fills_window = u64::from(self.plan.payload == PIPELINER);
+        net.agenda.after(PATIENCE * (1 + 9 * fills_window), wake);
     }
 
-    /// Its patience is over: it should have been shown the door.
+    /// Its patience is over: it should have been shown the door. Who does not read does not
+    /// learn of it.
     pub fn woken(&mut self, net: &mut Net) {
-        if !self.done {
+        let open = self.link.is_some_and(|link| net.link(link).near_open);
+        if self.done || (self.plan.payload == PIPELINER && !open) {
+            self.done = true;
+        } else {
             net.violation(self.state());
         }
     }

@@ -4,6 +4,7 @@
 //! every answer that Penstock gives by itself.
 
 mod attack_table;
+mod bounds;
 mod counters;
 mod duration;
 mod relay;

@@ -334,6 +334,13 @@ impl World {
         self.engine.buffers().in_use()
     }
 
+    /// Others hold all buffers but so many.
+    pub(crate) fn take_buffers_but(&mut self, left: usize) {
+        while self.engine.buffers().available() > left {
+            drop(self.engine.buffers().take());
+        }
+    }
+
     /// Nodes in the wheel of timers.
     pub(crate) fn timer_nodes(&self) -> usize {
         self.engine.timer_nodes()

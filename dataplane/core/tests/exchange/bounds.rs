@@ -1,0 +1,137 @@
+//! Clients that try to take more of the worker than their share.
+
+use std::sync::Arc;
+
+use penstock_core::config::listener::Http;
+use penstock_core::config::route::{Action, DirectResponse, PathMatch, RouteConfig, VirtualHost};
+use penstock_core::event::IoFault;
+use penstock_core::route::RouteTable;
+
+use crate::GET;
+use crate::world::{World, WorldOptions, route};
+
+/// Answers everything by itself with a kibibyte.
+fn answers_itself(http: &mut Http) {
+    let direct = DirectResponse {
+        status: 200,
+        body: vec![b'x'; 1024].into(),
+    };
+    let config = RouteConfig {
+        name: "direct".into(),
+        virtual_hosts: vec![VirtualHost {
+            name: "any".into(),
+            domains: vec!["*".into()],
+            routes: vec![route(
+                PathMatch::Prefix("/".into()),
+                Action::Direct(Box::new(direct)),
+            )],
+            ..VirtualHost::default()
+        }],
+        ..RouteConfig::default()
+    };
+    http.routes = Arc::new(RouteTable::compile(config).expect("the table is valid"));
+}
+
+/// A world in which nobody reads until [`World::release_sent`].
+fn unread() -> World {
+    let options = WorldOptions {
+        keep_sent: true,
+        ..WorldOptions::default()
+    };
+    World::serving(options, answers_itself)
+}
+
+#[test]
+fn a_client_that_pipelines_and_does_not_read_is_held_back() {
+    let mut world = unread();
+    let client = world.accept();
+    let count = 300;
+    world.client_sends(client, &GET.repeat(count));
+    assert_eq!(world.receiving(client), Some(false));
+    assert!(world.buffers_in_use() < 40, "{}", world.buffers_in_use());
+    let mut answers = 0;
+    loop {
+        let sent = world.sent_to(client);
+        if sent.is_empty() {
+            break;
+        }
+        answers += sent.matches("HTTP/1.1 200").count();
+        world.release_sent(client);
+        assert!(world.buffers_in_use() < 40, "{}", world.buffers_in_use());
+    }
+    assert_eq!(answers, count);
+    assert_eq!(world.receiving(client), Some(true));
+    assert!(world.closed().is_empty());
+}
+
+#[test]
+fn what_was_under_way_when_it_was_held_back_is_answered() {
+    let mut world = unread();
+    let client = world.accept();
+    world.client_sends(client, &GET.repeat(100));
+    let first = world.sent_to(client).matches("HTTP/1.1 200").count();
+    world.client_sends(client, GET);
+    assert_eq!(world.sent_to(client), "");
+    let mut answers = first;
+    for _ in 0..20 {
+        world.release_sent(client);
+        answers += world.sent_to(client).matches("HTTP/1.1 200").count();
+    }
+    assert_eq!(answers, 101);
+}
+
+#[test]
+fn s06_answers_that_nobody_reads_are_given_up_between_requests() {
+    for requests in [1, 100] {
+        let mut world = World::serving(
+            WorldOptions {
+                keep_sent: true,
+                ..WorldOptions::default()
+            },
+            |http| {
+                answers_itself(http);
+                http.idle_timeout = None;
+            },
+        );
+        let client = world.accept();
+        world.client_sends(client, &GET.repeat(requests));
+        world.wait_seconds(59);
+        assert!(world.closed().is_empty());
+        world.wait_seconds(2);
+        assert_eq!(world.closed(), [client], "{requests}");
+        assert_eq!(world.counters().timeouts_flush.value(), 1);
+    }
+}
+
+#[test]
+fn a_client_that_read_everything_may_idle() {
+    let mut world = World::serving(
+        WorldOptions {
+            keep_sent: true,
+            ..WorldOptions::default()
+        },
+        |http| {
+            answers_itself(http);
+            http.idle_timeout = None;
+        },
+    );
+    let client = world.accept();
+    world.client_sends(client, GET);
+    world.wait_seconds(30);
+    world.release_sent(client);
+    world.wait_seconds(1000);
+    assert!(world.closed().is_empty());
+}
+
+#[test]
+fn an_answer_that_finds_no_buffers_frees_what_the_client_holds() {
+    let mut world = World::with(WorldOptions {
+        keep_sent: true,
+        ..WorldOptions::default()
+    });
+    let client = world.accept();
+    world.client_sends(client, GET);
+    world.take_buffers_but(0);
+    world.refuse_connect(IoFault::Refused);
+    assert!(world.closed().contains(&client));
+}
