@@ -38,6 +38,9 @@ impl Engine {
         if decoded.is_err() {
             exchange.request.clear();
         }
+        if exchange.request_complete {
+            exchange.record.request_end = self.now.time;
+        }
         let rest = match (bytes, decoded) {
             (HeadBytes::Received(mut buffer), Ok(len)) => {
                 buffer.advance(len);
@@ -556,7 +559,6 @@ fn decode_head(exchange: &mut Exchange, head: &[u8]) -> Result<(), Refusal> {
     exchange.record.version = exchange.request.version;
     exchange.request_complete = exchange.request_body.is_finished();
     if exchange.request_complete {
-        exchange.record.request_end = exchange.record.start;
         exchange.request_deadline = Time::NEVER;
     }
     if exchange.request.version == Version::Http10 {

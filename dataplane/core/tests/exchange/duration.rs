@@ -118,3 +118,17 @@ fn the_route_has_its_own() {
         assert_eq!(response.get(..13).unwrap_or_default(), status);
     }
 }
+
+#[test]
+fn the_timeout_of_a_route_begins_with_the_end_of_the_request() {
+    let mut world = World::new();
+    let client = world.accept();
+    world.client_sends(client, "GET /a HTTP/1.1\r\n");
+    world.wait_seconds(9);
+    world.client_sends(client, "Host: a\r\n\r\n");
+    world.connected();
+    world.wait_seconds(14);
+    assert_eq!(world.sent_to(client), "", "15 s are not over");
+    world.wait_seconds(2);
+    assert!(world.sent_to(client).starts_with("HTTP/1.1 504"));
+}
