@@ -71,7 +71,7 @@ impl Engine {
     }
 
     /// S04: a body that trickles in slower than the minimum, without us holding it back, is given
-    /// up.
+    /// up. Once the origin answers, its pace is between the two: a stream may pause.
     fn look_at_pace(&mut self, exchange: &mut Exchange) -> Result<(), Fault> {
         if exchange.pace_deadline > self.now.time {
             return Ok(());
@@ -88,7 +88,7 @@ impl Engine {
         Ok(())
     }
 
-    /// True if the client could not or need not send at some time since this was last asked.
+    /// True if the client could not or needed not send at some time since this was last asked.
     fn was_held_back(&mut self, exchange: &Exchange) -> bool {
         let paused = self.link_mut(exchange.downstream).is_none_or(|link| {
             let paused = link.paused;
@@ -102,7 +102,8 @@ impl Engine {
         // It waits for a 100 that the origin, or a connection to it, has to come first for.
         let awaits_continue =
             exchange.framing.expect_continue && exchange.record.bytes_received == 0;
-        paused || relay_holds || awaits_continue || exchange.stage < Stage::Body
+        let is_answered = exchange.response_stage != ResponseStage::Head;
+        paused || relay_holds || awaits_continue || is_answered || exchange.stage < Stage::Body
     }
 
     /// S06: the client reads nothing of what is due.
