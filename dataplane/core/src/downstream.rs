@@ -208,7 +208,9 @@ impl Engine {
                 let too_much = downstream.lingered > limits::LINGER_BYTES_MAX;
                 self.buffers.give(buffer);
                 if too_much {
-                    self.close(id, Close::Reset);
+                    // A reset would take the answer with it (C01): the client waits instead, until
+                    // `delayed_close_timeout` has passed.
+                    self.receive(id, false);
                 }
             }
         }

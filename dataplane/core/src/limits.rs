@@ -44,7 +44,8 @@ pub const CHUNK_EXTENSIONS_TOTAL_MAX: usize = 16 * 1024;
 pub const CHUNK_SIZE_DIGITS_MAX: usize = 16;
 /// Interim responses per exchange (R07).
 pub const INTERIM_RESPONSES_MAX: u8 = 8;
-/// Bytes that a connection drops while it waits for the client to see an early answer (C01).
+/// Bytes that a connection drops while it waits for the client to see an early answer (C01); what
+/// comes behind them is not read.
 pub const LINGER_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Bytes of a PROXY line of version 1 with its CRLF (P03).

@@ -135,3 +135,44 @@ fn an_answer_that_finds_no_buffers_frees_what_the_client_holds() {
     world.refuse_connect(IoFault::Refused);
     assert!(world.closed().contains(&client));
 }
+
+#[test]
+fn s04_an_upload_may_pause_once_it_is_being_answered() {
+    let mut world = World::new();
+    let client = world.accept();
+    world.client_sends(
+        client,
+        "POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+    );
+    let origin = world.connected();
+    world.origin_sends(
+        origin,
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+    );
+    world.wait_seconds(120);
+    assert!(world.closed().is_empty());
+    world.client_sends(client, "0\r\n\r\n");
+    world.origin_sends(origin, "2\r\nhi\r\n0\r\n\r\n");
+    assert!(world.sent_to(client).ends_with("2\r\nhi\r\n0\r\n\r\n"));
+    assert!(world.closed().is_empty());
+}
+
+#[test]
+fn c01_an_early_answer_to_a_fast_upload_is_not_reset_away() {
+    let mut world = World::new();
+    let client = world.accept();
+    world.client_sends(
+        client,
+        "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n",
+    );
+    let origin = world.connected();
+    world.origin_sends(origin, "HTTP/1.1 413 X\r\nContent-Length: 0\r\n\r\n");
+    assert!(world.sent_to(client).starts_with("HTTP/1.1 413"));
+    for _ in 0..80 {
+        world.client_sends(client, &"x".repeat(16 * 1024));
+    }
+    assert_eq!(world.receiving(client), Some(false));
+    assert!(!world.closed().contains(&client));
+    world.wait_seconds(2);
+    assert!(world.closed().contains(&client));
+}
