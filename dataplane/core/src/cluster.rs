@@ -11,10 +11,10 @@
 //! `max_requests` counts from where it has one ([`try_request`](Clusters::try_request)).
 //!
 //! Who counts: this file moves the gauges `connections_active`, `connections_idle`,
-//! `requests_active`, `requests_pending` and the counters `reused`, `no_endpoint`, `panic`,
+//! `requests_active`, `requests_pending` and the counters `no_endpoint`, `panic`,
 //! `overflow_*` and, told by the engine, `bytes_*`: gauges and bytes in the cells of the newest
 //! configuration of the cluster (`translate` keeps them over generations; a cluster that left and
-//! came back has new ones). Everything else (`connects`, `requests`, statuses, failures, durations)
+//! came back has new ones). Everything else (`connects`, `reused`, `requests`, statuses, failures, durations)
 //! is counted by who sees it happen.
 
 mod balance;
@@ -257,11 +257,14 @@ impl Clusters {
     pub fn take(&mut self, key: EndpointKey) -> Option<ConnId> {
         let cluster = self.endpoints.find(key)?.cluster;
         let conn = self.pool.take(key)?;
-        self.count(cluster, |counters| {
-            counters.connections_idle.down();
-            counters.reused.add(1);
-        });
+        self.count(cluster, |counters| counters.connections_idle.down());
         Some(conn)
+    }
+
+    /// A connection that was [taken](Self::take) and did not serve is idle again.
+    pub fn untake(&mut self, key: EndpointKey, conn: ConnId) {
+        let put = self.put(key, conn);
+        debug_assert!(put.is_none(), "its place is taken");
     }
 
     /// An idle connection to another endpoint of the cluster that has the same host name, for when

@@ -46,6 +46,8 @@ pub(crate) struct Upstream {
 /// In what condition an exchange leaves its upstream connection (C04).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Use {
+    /// Nothing was sent on it.
+    Unused,
     /// Request and response complete, nothing left over, nobody asked for close.
     Done,
     /// Ended by both sides, everything delivered.
@@ -134,8 +136,12 @@ impl Engine {
                     .connect_duration
                     .record(took);
             }
+            if let Err(overflow) = engine.admit(exchange) {
+                exchange.upstream = None;
+                engine.let_upstream_go(id, Use::Unused);
+                return Err(overflow);
+            }
             exchange.record.upstream_local = Some(local);
-            engine.admit(exchange)?;
             exchange.stage = Stage::Send;
             Ok(())
         });
@@ -291,10 +297,11 @@ impl Engine {
             return;
         };
         upstream.exchange = None;
-        upstream.requests += 1;
+        upstream.requests += u32::from(fate != Use::Unused);
         let (endpoint, requests) = (upstream.endpoint, upstream.requests);
         let (ended, queued) = (upstream.link.ended, upstream.link.queued);
-        if fate != Use::Done || draining || ended || queued > 0 {
+        let whole = matches!(fate, Use::Done | Use::Unused);
+        if !whole || draining || ended || queued > 0 {
             let how = if fate == Use::Spoilt {
                 Close::Reset
             } else {

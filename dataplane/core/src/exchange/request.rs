@@ -382,6 +382,10 @@ impl Engine {
             exchange.endpoint == Some(endpoint),
             "a connection of another endpoint"
         );
+        if let Err(overflow) = self.admit(exchange) {
+            self.clusters.untake(endpoint, conn);
+            return Err(overflow);
+        }
         exchange.upstream = Some(conn);
         exchange.reused = true;
         let Some(upstream) = self.upstream_mut(conn) else {
@@ -390,7 +394,9 @@ impl Engine {
         upstream.exchange = Some(exchange.key);
         upstream.link.alarm.disarm();
         exchange.record.upstream_local = upstream.local;
-        self.admit(exchange)?;
+        if let Some(cluster) = exchange.cluster() {
+            cluster.stats.of(self.worker).counters.reused.add(1);
+        }
         Ok(Step::Next(Stage::Send))
     }
 

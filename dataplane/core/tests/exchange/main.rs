@@ -8,6 +8,7 @@ mod bounds;
 mod counters;
 mod duration;
 mod relay;
+mod reuse;
 mod world;
 
 use std::time::Duration;
