@@ -310,10 +310,8 @@ impl Engine {
                 break;
             }
         }
-        if self.generations.has_older() {
-            // The runtime keeps a clone until every worker has let go: this frees nothing here.
-            drop(self.generations.retire());
-        }
+        // The runtime keeps a clone until every worker has let go: this frees nothing here.
+        self.generations.retire();
     }
 
     fn ring(&mut self, owner: Owner) {
