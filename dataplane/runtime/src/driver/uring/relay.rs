@@ -157,6 +157,8 @@ impl UringDriver {
         }
         if let Some(connection) = self.connections.find(relay.from) {
             connection.clear(Is::RELAY_FROM);
+            // Who sent bulk will again: what comes with the next head is not to be copied first.
+            connection.set(Is::FRESH);
             mark_dirty(connection, relay.from, &mut self.dirty);
             // A poll stands where the receive belongs; a receive is told to end already.
             if let Some(flight) = connection.receive {
