@@ -16,6 +16,7 @@
 //! While a function works on an exchange it holds the box itself; the slab slot is empty, so
 //! nothing can reach the same exchange twice.
 
+mod codec;
 mod deadlines;
 mod relay;
 mod request;

@@ -8,9 +8,7 @@ use crate::downstream::HeadBytes;
 use crate::engine::Engine;
 use crate::event::{Close, ConnId, Time};
 use crate::fault::{Cause, Fault, Side};
-use crate::http::h1::{
-    BodyDecoder, decode_request, encode_chunk, encode_last_chunk, encode_request,
-};
+use crate::http::h1::{BodyDecoder, decode_request};
 use crate::http::path::{PathOutcome, normalize};
 use crate::http::{BodyLength, HeaderId, Method, Refusal, Version, authority, forwarded, hop};
 use crate::link::charge;
@@ -433,11 +431,7 @@ impl Engine {
                 .fields
                 .set(HeaderId::XEnvoyAttemptCount, &[attempt]);
         }
-        let upgrade = exchange.upgrade.filter(|_| exchange.upgrading);
-        let upgrade = upgrade.map(|span| exchange.request.fields.text(span));
-        self.scratch.clear();
-        let body = exchange.framing.body;
-        encode_request(&exchange.request, body, true, upgrade, &mut self.scratch);
+        self.write_request(exchange);
         let first = self.next_payload(exchange)?;
         self.send_scratch(upstream, first).map_err(local)?;
         exchange.record.upstream_start = self.now.time;
@@ -453,15 +447,12 @@ impl Engine {
 
     /// The next piece of the body, framed for the origin.
     fn next_payload(&mut self, exchange: &mut Exchange) -> Result<Option<Buffer>, Fault> {
-        let Some(mut buffer) = exchange.pending.pop_front() else {
+        let Some(buffer) = exchange.pending.pop_front() else {
             return Ok(None);
         };
         exchange.pending_bytes -= charge(buffer.len());
-        if exchange.framing.body == BodyLength::Chunked && !encode_chunk(&mut buffer) {
-            self.buffers.give(buffer);
-            return Err(EXHAUSTED);
-        }
-        Ok(Some(buffer))
+        let framed = self.frame_payload(exchange.framing.body, buffer);
+        framed.map(Some).map_err(local)
     }
 
     pub(super) fn relay_request_body(&mut self, exchange: &mut Exchange) -> Result<Step, Fault> {
@@ -479,15 +470,7 @@ impl Engine {
             self.offer_request_relay(exchange, upstream);
             return Ok(Step::Wait);
         }
-        if exchange.framing.body == BodyLength::Chunked {
-            let held = exchange.snapshot.clone();
-            let listener = held.listener(exchange.listener);
-            let forward = listener.is_some_and(|listener| listener.http.forward_trailers);
-            let trailers = exchange.request_body.trailers().filter(|_| forward);
-            self.scratch.clear();
-            encode_last_chunk(trailers, &mut self.scratch);
-            self.send_scratch(upstream, None).map_err(local)?;
-        }
+        self.write_request_end(exchange, upstream).map_err(local)?;
         Ok(Step::Next(Stage::Sent))
     }
 

@@ -6,10 +6,7 @@ use crate::digits::append_number;
 use crate::engine::Engine;
 use crate::event::{ConnId, Time};
 use crate::fault::{Cause, Fault, Side};
-use crate::http::h1::{
-    BodyDecoder, CONTINUE, ConnectionHeader, HeadLimits, HeadScanner, decode_response,
-    encode_chunk, encode_last_chunk, encode_response,
-};
+use crate::http::h1::{BodyDecoder, ConnectionHeader, HeadLimits, HeadScanner, decode_response};
 use crate::http::{BodyLength, HeaderId, Method, Refusal, Version, hop};
 use crate::limits;
 
@@ -122,14 +119,7 @@ impl Engine {
             return Ok(());
         }
         hop::strip_response(&mut exchange.response);
-        self.scratch.clear();
-        let none = ConnectionHeader::None;
-        encode_response(
-            &exchange.response,
-            BodyLength::None,
-            none,
-            &mut self.scratch,
-        );
+        self.write_response(exchange, BodyLength::None, ConnectionHeader::None);
         self.send_scratch(exchange.downstream, None).map_err(local)
     }
 
@@ -140,7 +130,7 @@ impl Engine {
         if listener.is_some_and(|listener| listener.http.proxy_continue) {
             return Ok(());
         }
-        self.send_copy(exchange.downstream, CONTINUE).map_err(local)
+        self.write_continue(exchange).map_err(local)
     }
 
     /// The head of the final response, or of a 101.
@@ -223,14 +213,7 @@ impl Engine {
         exchange.record.status = 101;
         exchange.record.details = "via_upstream";
         exchange.response_stage = ResponseStage::Tunnel;
-        self.scratch.clear();
-        let upgrade = ConnectionHeader::Upgrade;
-        encode_response(
-            &exchange.response,
-            BodyLength::None,
-            upgrade,
-            &mut self.scratch,
-        );
+        self.write_response(exchange, BodyLength::None, ConnectionHeader::Upgrade);
         Ok(())
     }
 
@@ -242,9 +225,7 @@ impl Engine {
             (true, Version::Http10) => ConnectionHeader::KeepAlive10,
             (true, Version::Http11 | Version::Http2) => ConnectionHeader::None,
         };
-        self.scratch.clear();
-        let framing = exchange.response_framing;
-        encode_response(&exchange.response, framing, connection, &mut self.scratch);
+        self.write_response(exchange, exchange.response_framing, connection);
     }
 
     fn response_body(&mut self, exchange: &mut Exchange, buffer: Buffer) -> Result<(), Fault> {
@@ -277,10 +258,8 @@ impl Engine {
         }
         let payload = buffer.len() as u64;
         exchange.record.bytes_sent += payload;
-        if exchange.response_framing == BodyLength::Chunked && !encode_chunk(&mut buffer) {
-            self.buffers.give(buffer);
-            return Err(EXHAUSTED);
-        }
+        let framed = self.frame_payload(exchange.response_framing, buffer);
+        let buffer = framed.map_err(local)?;
         if buffer.is_empty() {
             self.buffers.give(buffer);
             return Ok(None);
@@ -302,16 +281,7 @@ impl Engine {
     }
 
     pub(super) fn end_response(&mut self, exchange: &mut Exchange) -> Result<(), Fault> {
-        if exchange.response_framing == BodyLength::Chunked {
-            let held = exchange.snapshot.clone();
-            let listener = held.listener(exchange.listener);
-            let forward = listener.is_some_and(|listener| listener.http.forward_trailers);
-            let trailers = exchange.response_body.trailers().filter(|_| forward);
-            self.scratch.clear();
-            encode_last_chunk(trailers, &mut self.scratch);
-            self.send_scratch(exchange.downstream, None)
-                .map_err(local)?;
-        }
+        self.write_response_end(exchange).map_err(local)?;
         exchange.response_stage = ResponseStage::Done;
         if let Some(cluster) = exchange.cluster() {
             let took = self.now.time.since(exchange.record.upstream_start);
