@@ -16,7 +16,7 @@ use penstock_core::config::route::{
     Action, ClusterChoice, Forward, HeaderChanges, HostRewrite, PathMatch, PathRewrite, Route,
     RouteConfig, RouteMatch, VirtualHost,
 };
-use penstock_core::config::{AccessLog, ClusterId, EndpointId, ListenerId, Snapshot};
+use penstock_core::config::{AccessLog, Chains, ClusterId, EndpointId, ListenerId, Snapshot};
 use penstock_core::engine::{Engine, EngineOptions};
 use penstock_core::event::{ConnId, Event, Incoming, Now, Op, Time};
 use penstock_core::http::h1::RequestOptions;
@@ -206,7 +206,7 @@ fn listener(access_logs: Vec<AccessLog>) -> Listener {
         backlog: None,
         connections: Arc::new(ConnectionBudget::new(64, None)),
         buffer_limit: 32 * 1024,
-        http: Arc::new(http(access_logs)),
+        chains: Chains::http(Arc::new(http(access_logs))),
         stats: Arc::new(PerWorker::new(1)),
     }
 }

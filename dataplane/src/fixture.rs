@@ -12,7 +12,7 @@ use penstock_core::config::route::{
     Action, DirectResponse, HeaderChanges, PathMatch, Route, RouteConfig, RouteMatch, VirtualHost,
 };
 use penstock_core::config::{
-    Cluster, ClusterId, Endpoint, EndpointId, Http, Listener, ListenerId, Snapshot,
+    Chains, Cluster, ClusterId, Endpoint, EndpointId, Http, Listener, ListenerId, Snapshot,
 };
 use penstock_core::http::h1::RequestOptions;
 use penstock_core::http::path::PathOptions;
@@ -59,7 +59,7 @@ pub(crate) fn listener(id: u32, name: &str, stat_prefix: &str) -> Arc<Listener> 
         backlog: None,
         connections: Arc::new(ConnectionBudget::new(100, None)),
         buffer_limit: 32 * 1024,
-        http: Arc::new(http(stat_prefix)),
+        chains: Chains::http(Arc::new(http(stat_prefix))),
         stats: Arc::new(PerWorker::new(WORKERS)),
     })
 }

@@ -6,6 +6,7 @@
 //! snapshots is keyed by them.
 
 pub mod access_log;
+pub mod chain;
 pub mod cluster;
 pub mod expression;
 pub mod listener;
@@ -15,6 +16,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use access_log::{AccessLog, SinkId};
+pub use chain::{Chain, ChainId, ChainIndex, Chains, Service};
 pub use cluster::{Cluster, ClusterId, Endpoint, EndpointId};
 pub use listener::{Http, Listener, ListenerId};
 
@@ -36,6 +38,18 @@ impl Snapshot {
     #[inline]
     pub fn listener(&self, id: ListenerId) -> Option<&Arc<Listener>> {
         self.listeners.get(id.0 as usize)?.as_ref()
+    }
+
+    /// Where a chain of a listener stands, if both are configured.
+    #[inline]
+    pub fn chain(&self, listener: ListenerId, chain: ChainId) -> Option<ChainIndex> {
+        self.listener(listener)?.chains.find(chain)
+    }
+
+    /// The HTTP settings of the chain that stands there, if it serves HTTP.
+    #[inline]
+    pub fn http(&self, listener: ListenerId, chain: ChainIndex) -> Option<&Arc<Http>> {
+        self.listener(listener)?.chains.at(chain)?.http()
     }
 
     /// The cluster, if it is configured.

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use crate::accept::{ConnectionBudget, Refused};
 use crate::buffer::Buffer;
-use crate::config::ListenerId;
+use crate::config::{ChainId, Http, ListenerId, Snapshot};
 use crate::engine::Engine;
 use crate::event::{Close, ConnId, Incoming, Op, Time};
 use crate::generation::Held;
@@ -52,6 +52,8 @@ pub(crate) struct Downstream {
     pub(crate) link: Link,
     pub(crate) phase: Phase,
     pub(crate) listener: ListenerId,
+    /// Its filter chain: chosen once, and kept by identity.
+    pub(crate) chain: ChainId,
     pub(crate) remote: SocketAddr,
     pub(crate) local: SocketAddr,
     /// Number of the connection in this process.
@@ -64,7 +66,7 @@ pub(crate) struct Downstream {
     pub(crate) ahead: Vec<u8>,
     /// The configuration that the present request is served by.
     pub(crate) held: Option<Held>,
-    /// The last configuration that knew its listener, if the current one does not.
+    /// The last configuration that knew its chain, if the current one does not.
     last: Option<Held>,
     pub(crate) exchange: Option<Key>,
     pub(crate) opened: Time,
@@ -100,6 +102,17 @@ impl Downstream {
     fn is_over_idle(&self, now: Time) -> bool {
         self.ahead.is_empty() && self.idle_until <= now
     }
+
+    /// True if this configuration has its listener and filter chain.
+    pub(crate) fn is_known(&self, snapshot: &Snapshot) -> bool {
+        snapshot.chain(self.listener, self.chain).is_some()
+    }
+
+    /// The HTTP settings of its filter chain in this configuration.
+    fn http<'a>(&self, snapshot: &'a Snapshot) -> Option<&'a Arc<Http>> {
+        let chain = snapshot.chain(self.listener, self.chain)?;
+        snapshot.http(self.listener, chain)
+    }
 }
 
 impl Engine {
@@ -116,6 +129,11 @@ impl Engine {
         };
         let leaving = self.generations.current().listener(id).is_none();
         let counters = &listener.stats.of(self.worker).counters;
+        let chain = listener.chains.choose();
+        let http = listener
+            .chains
+            .find(chain)
+            .and_then(|chain| held.http(id, chain));
         if let Err(refused) = listener.connections.acquire() {
             match refused {
                 Refused::Listener => counters.refused_limit.add(1),
@@ -131,6 +149,7 @@ impl Engine {
                 link: Link::new(key.into(), listener.buffer_limit),
                 phase: Phase::Idle,
                 listener: id,
+                chain,
                 remote,
                 local,
                 number,
@@ -144,7 +163,7 @@ impl Engine {
                 idle_until: Time::NEVER,
                 head_start: opened,
                 head_start_wall: 0,
-                delayed_close: listener.http.delayed_close_timeout,
+                delayed_close: http.map_or(Duration::ZERO, |http| http.delayed_close_timeout),
                 lingered: 0,
                 budget: listener.connections.clone(),
                 stats: listener.stats.clone(),
@@ -258,19 +277,15 @@ impl Engine {
         let Some(downstream) = self.downstream_mut(id) else {
             return;
         };
-        let known = current.listener(downstream.listener).is_some();
         let current = match &downstream.last {
-            Some(last) if !known => last.clone(),
+            Some(last) if !downstream.is_known(&current) => last.clone(),
             _ => current,
         };
         downstream.phase = Phase::Head;
         downstream.scanner = HeadScanner::request();
         downstream.head_start = now.time;
         downstream.head_start_wall = now.wall;
-        let listener = downstream.listener;
-        let timeout = current
-            .listener(listener)
-            .and_then(|listener| listener.http.head_timeout);
+        let timeout = downstream.http(&current).and_then(|http| http.head_timeout);
         downstream.held = Some(current);
         match timeout {
             Some(timeout) => self.arm(id, now.time.after(timeout)),
@@ -324,12 +339,9 @@ impl Engine {
         let Some(Connection::Downstream(downstream)) = self.connections.find_mut(id.into()) else {
             return Ok(None);
         };
-        let listener = downstream
-            .held
-            .as_ref()
-            .and_then(|held| held.listener(downstream.listener));
-        let limits = match listener {
-            Some(listener) => listener.http.decode.limits(),
+        let held = downstream.held.as_ref();
+        let limits = match held.and_then(|held| downstream.http(held)) {
+            Some(http) => http.decode.limits(),
             None => HeadLimits::default(),
         };
         downstream
@@ -415,17 +427,14 @@ impl Engine {
             return Time::NEVER;
         };
         let current = self.generations.current();
-        let Some(listener) = current
-            .listener(downstream.listener)
-            .filter(|_| !self.draining)
-        else {
+        let http = downstream.http(current).filter(|_| !self.draining);
+        let Some(http) = http else {
             return now.after(limits::DRAIN_IDLE_GRACE);
         };
-        let idle = listener
-            .http
+        let idle = http
             .idle_timeout
             .map_or(Time::NEVER, |timeout| now.after(timeout));
-        let age = listener.http.connection_duration_max;
+        let age = http.connection_duration_max;
         idle.min(age.map_or(Time::NEVER, |max| downstream.opened.after(max).max(now)))
     }
 
@@ -522,12 +531,14 @@ impl Engine {
         }
     }
 
-    /// Connections whose listener is gone keep the last configuration that knew it: a request that
-    /// is already on its way is served by that one.
-    pub(crate) fn keep_generation(&mut self, old: &Held, gone: &[ListenerId]) {
+    /// Connections whose filter chain is gone keep the last configuration that knew it: a request
+    /// that is already on its way is served by that one.
+    pub(crate) fn keep_generation(&mut self, old: &Held) {
+        let current = self.generations.current().clone();
         for connection in self.connections.iter_mut() {
             if let Connection::Downstream(downstream) = connection
-                && gone.contains(&downstream.listener)
+                && downstream.is_known(old)
+                && !downstream.is_known(&current)
             {
                 downstream.last = Some(old.clone());
             }

@@ -7,7 +7,7 @@ use crate::access_log::LogQueue;
 use crate::buffer::BufferPool;
 use crate::chance::Chance;
 use crate::cluster::Clusters;
-use crate::config::{ClusterId, ListenerId, SinkId, Snapshot};
+use crate::config::{Chain, ClusterId, ListenerId, SinkId, Snapshot};
 use crate::date::DateField;
 use crate::event::{ConnId, Event, Now, Op, Time};
 use crate::exchange::{Exchange, ExchangeSlot};
@@ -256,25 +256,25 @@ impl Engine {
         self.counters().snapshots.add(1);
     }
 
-    /// Listeners that are no longer configured stop accepting; their connections finish and close.
+    /// Listeners that are no longer configured stop accepting; their connections, and those of
+    /// filter chains that are gone, finish and close.
     fn let_listeners_go(&mut self, old: &Held) {
         let current = self.generations.current().clone();
-        let gone: Vec<_> = old
-            .listeners
-            .iter()
-            .flatten()
-            .filter(|listener| current.listener(listener.id).is_none())
-            .map(|listener| listener.id)
-            .collect();
-        if gone.is_empty() {
+        if !loses_chains(old, &current) {
             return;
         }
-        self.keep_generation(old, &gone);
+        self.keep_generation(old);
         if self.draining {
             return; // every listener is closed already
         }
-        gone.iter().for_each(|&id| self.unlisten(id, old));
-        self.close_idle_downstreams(|downstream| gone.contains(&downstream.listener));
+        for listener in old.listeners.iter().flatten() {
+            if current.listener(listener.id).is_none() {
+                self.unlisten(listener.id, old);
+            }
+        }
+        self.close_idle_downstreams(|downstream| {
+            downstream.is_known(old) && !downstream.is_known(&current)
+        });
     }
 
     /// Closes a listener; `held` serves the clients in its backlog.
@@ -341,6 +341,15 @@ impl Engine {
             }
         }
     }
+}
+
+/// True if a filter chain of the old configuration is not in the new one.
+fn loses_chains(old: &Snapshot, new: &Snapshot) -> bool {
+    old.listeners.iter().flatten().any(|before| {
+        let after = new.listener(before.id);
+        let is_gone = |chain: &Chain| new.chain(before.id, chain.id).is_none();
+        after.is_none_or(|after| !Arc::ptr_eq(before, after)) && before.chains.iter().any(is_gone)
+    })
 }
 
 /// Which kind of connection.

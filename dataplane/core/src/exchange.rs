@@ -32,7 +32,7 @@ use crate::buffer::Buffer;
 use crate::cluster::EndpointKey;
 use crate::config::cluster::Cluster;
 use crate::config::listener::{Http, Listener};
-use crate::config::{ClusterId, ListenerId};
+use crate::config::{ChainIndex, ClusterId, ListenerId};
 use crate::downstream::{HeadBytes, HeadStart, Phase};
 use crate::engine::Engine;
 use crate::event::{Close, ConnId, Time};
@@ -106,6 +106,8 @@ pub(crate) struct Exchange {
     pub(crate) upstream: Option<ConnId>,
     pub(crate) snapshot: Held,
     pub(crate) listener: ListenerId,
+    /// Its filter chain in this generation.
+    pub(crate) chain: ChainIndex,
     pub(crate) route: Option<RouteRef>,
     pub(crate) choice: Option<Choice>,
     pub(crate) endpoint: Option<EndpointKey>,
@@ -175,7 +177,7 @@ impl Exchange {
     }
 
     pub(crate) fn http(&self) -> Option<&Arc<Http>> {
-        self.listener().map(|listener| &listener.http)
+        self.snapshot.http(self.listener, self.chain)
     }
 
     pub(crate) fn cluster_id(&self) -> Option<ClusterId> {
@@ -224,6 +226,7 @@ impl Exchange {
             upstream: None,
             snapshot,
             listener: ListenerId(0),
+            chain: ChainIndex::default(),
             route: None,
             choice: None,
             endpoint: None,
@@ -353,8 +356,11 @@ impl Engine {
     }
 
     fn open_exchange(&mut self, id: ConnId, start: HeadStart) -> Option<Box<Exchange>> {
-        let held = self.downstream(id)?.held.clone()?;
-        let listener = held.listener(self.downstream(id)?.listener)?.clone();
+        let downstream = self.downstream(id)?;
+        let held = downstream.held.clone()?;
+        let listener = held.listener(downstream.listener)?.clone();
+        let chain = listener.chains.find(downstream.chain)?;
+        let http = listener.chains.at(chain)?.http()?.clone();
         let key = self.exchanges.insert_with(|_| None)?;
         let mut exchange = match self.spare.pop() {
             Some(mut exchange) => {
@@ -372,6 +378,7 @@ impl Engine {
         downstream.link.alarm.disarm();
         exchange.downstream = id;
         exchange.listener = listener.id;
+        exchange.chain = chain;
         exchange.record.start = start.time;
         exchange.record.start_wall = start.wall;
         exchange.record.downstream_direct = downstream.remote;
@@ -379,11 +386,11 @@ impl Engine {
         exchange.record.downstream_local = downstream.local;
         exchange.record.connection = downstream.number;
         exchange.last_progress = now.time;
-        exchange.idle_timeout = listener.http.stream_idle_timeout;
-        if let Some(timeout) = listener.http.request_timeout {
+        exchange.idle_timeout = http.stream_idle_timeout;
+        if let Some(timeout) = http.request_timeout {
             exchange.request_deadline = start.time.after(timeout);
         }
-        if let Some(max) = listener.http.stream_duration_max {
+        if let Some(max) = http.stream_duration_max {
             exchange.stream_deadline = start.time.after(max);
         }
         let counters = &listener.stats.of(self.worker).counters;
@@ -554,15 +561,18 @@ impl Engine {
         stats.counters.count_status(record.status);
         stats.counters.requests_active.down();
         stats.duration.record(record.end.since(record.start));
+        let Some(http) = exchange.http() else {
+            return;
+        };
         if let Some(route) = exchange.route {
-            let stats = &listener.http.routes.route(route).stats;
+            let stats = &http.routes.route(route).stats;
             stats.of(worker).counters.count_status(record.status);
         }
-        if listener.http.access_logs.is_empty() {
+        if http.access_logs.is_empty() {
             return;
         }
         let facts = exchange.facts(&self.hostname);
-        for log in &listener.http.access_logs {
+        for log in &http.access_logs {
             if !self
                 .log
                 .push(log.sink, |line| log.format.write(&facts, line))

@@ -14,8 +14,8 @@ use penstock_core::config::route::{
     PathRewrite, RouteConfig, RouteMatch, VirtualHost, WeightedCluster,
 };
 use penstock_core::config::{
-    AccessLog, Cluster, ClusterId, Endpoint, EndpointId, Http, Listener, ListenerId, SinkId,
-    Snapshot, route::Route,
+    AccessLog, Chains, Cluster, ClusterId, Endpoint, EndpointId, Http, Listener, ListenerId,
+    SinkId, Snapshot, route::Route,
 };
 use penstock_core::format::Format;
 use penstock_core::http::h1::RequestOptions;
@@ -123,7 +123,7 @@ impl Configurator {
             backlog: None,
             connections: self.budgets[index].clone(),
             buffer_limit: self.settings.buffer_limit,
-            http: self.http.clone(),
+            chains: Chains::http(self.http.clone()),
             stats: self.listener_stats[index].clone(),
         }
     }

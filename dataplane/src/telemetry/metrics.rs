@@ -95,7 +95,8 @@ pub fn clusters(snapshot: &Snapshot) -> Vec<Arc<Cluster>> {
 fn routes(listeners: &[Arc<Listener>]) -> Vec<RouteRow> {
     let mut rows: BTreeMap<(usize, &str, &str), Vec<_>> = BTreeMap::new();
     for (listener, described) in listeners.iter().enumerate() {
-        for host in &described.http.routes.config().virtual_hosts {
+        let tables = described.chains.http_settings();
+        for host in tables.flat_map(|http| &http.routes.config().virtual_hosts) {
             for route in &host.routes {
                 let key = (listener, &*host.name, &*route.name);
                 rows.entry(key).or_default().push(route.stats.clone());

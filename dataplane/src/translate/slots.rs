@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use penstock_core::accept::ConnectionBudget;
 use penstock_core::cluster::{Breakers, Thresholds};
+use penstock_core::config::Chains;
 use penstock_core::config::cluster::{Cluster, ClusterId, Endpoint};
 use penstock_core::config::listener::{Listener, ListenerId};
 use penstock_core::stats::PerWorker;
@@ -128,7 +129,8 @@ impl Draft<'_> {
             None
         } else {
             let stats = slot.map_or_else(KnownStats::new, |slot| {
-                known_stats(&slot.listener.http.routes)
+                let tables = slot.listener.chains.http_settings();
+                tables.flat_map(|http| known_stats(&http.routes)).collect()
             });
             self.listener(proto, &name, &stats).filter(|_| !same)
         };
@@ -324,7 +326,7 @@ impl ListenerSlot {
             backlog: built.backlog,
             connections,
             buffer_limit: built.buffer_limit,
-            http: Arc::new(built.http),
+            chains: Chains::http(Arc::new(built.http)),
             stats: old.map_or_else(
                 || Arc::new(PerWorker::new(workers)),
                 |old| old.stats.clone(),

@@ -6,6 +6,7 @@ mod reports;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use penstock_core::config::Http;
 use penstock_core::config::cluster::{Cluster, Health, Policy};
 use penstock_core::config::listener::{Listener, ServerHeader, StripPort};
 use penstock_core::config::route::{Action, AppendAction, ClusterChoice, Pattern, ValueTest};
@@ -73,6 +74,12 @@ fn cluster<'a>(snapshot: &'a Snapshot, name: &str) -> &'a Arc<Cluster> {
         .expect("configured")
 }
 
+/// The settings of its first chain.
+fn http(listener: &Listener) -> &Http {
+    let mut settings = listener.chains.http_settings();
+    settings.next().expect("a chain serves HTTP")
+}
+
 fn listener(snapshot: &Snapshot) -> &Arc<Listener> {
     snapshot
         .listeners
@@ -118,9 +125,9 @@ fn a_whole_file_becomes_a_snapshot() {
     assert_eq!(origin.priorities[0][0].weight, 2);
     let listener = listener(&snapshot);
     assert_eq!(listener.address, "127.0.0.1:8080".parse().expect("valid"));
-    assert_eq!(listener.http.decode.fields_max, 64);
-    assert_eq!(listener.http.access_logs.len(), 1);
-    let routes = &listener.http.routes.config().virtual_hosts[0].routes;
+    assert_eq!(http(listener).decode.fields_max, 64);
+    assert_eq!(http(listener).access_logs.len(), 1);
+    let routes = &http(listener).routes.config().virtual_hosts[0].routes;
     let Action::Forward(forward) = &routes[1].action else {
         panic!("forwards")
     };
@@ -143,7 +150,7 @@ fn a_whole_file_becomes_a_snapshot() {
 fn absent_fields_mean_what_the_table_says() {
     let snapshot = snapshot(&file(CLUSTER, ROUTES));
     let listener = listener(&snapshot);
-    let http = &listener.http;
+    let http = http(listener);
     assert_eq!(listener.buffer_limit, 32 * 1024);
     assert_eq!(listener.connections.limit(), u32::MAX);
     assert_eq!(http.head_timeout, Some(Duration::from_secs(10)));
@@ -191,7 +198,7 @@ fn a_route_may_have_its_own_stream_duration() {
         let routes = ROUTES.replace("cluster: a", &own);
         assert_ne!(routes, ROUTES);
         let snapshot = snapshot(&file(CLUSTER, &routes));
-        let table = &listener(&snapshot).http.routes;
+        let table = &http(listener(&snapshot)).routes;
         let Action::Forward(forward) = &table.config().virtual_hosts[0].routes[0].action else {
             panic!("forwards")
         };
@@ -214,7 +221,7 @@ fn set_fields_win() {
          enabled: false}}]\n{ROUTES}"
     );
     let snapshot = snapshot(&file(CLUSTER, &manager));
-    let http = &listener(&snapshot).http;
+    let http = http(listener(&snapshot));
     assert!(!http.path.normalize && !http.forwarded.use_remote_address && http.path.merge_slashes);
     assert_eq!(
         (
@@ -277,7 +284,7 @@ fn a_changed_listener_keeps_its_counters() {
     assert!(Arc::ptr_eq(&first.stats, &second.stats));
     assert!(Arc::ptr_eq(&first.connections, &second.connections));
     let stats = |listener: &Listener| {
-        Arc::clone(&listener.http.routes.config().virtual_hosts[0].routes[0].stats)
+        Arc::clone(&http(listener).routes.config().virtual_hosts[0].routes[0].stats)
     };
     assert!(Arc::ptr_eq(&stats(first), &stats(second)));
 }
@@ -405,7 +412,7 @@ fn the_runtime_overrides_shares() {
     let share = |layer: &str| {
         let runtime = format!("layered_runtime: {{layers: [{{name: x, static_layer: {layer}}}]}}");
         let snapshot = snapshot(&format!("{runtime}\n{}", file(CLUSTER, routes)));
-        let table = &listener(&snapshot).http.routes;
+        let table = &http(listener(&snapshot)).routes;
         let share = table.config().virtual_hosts[0].routes[0]
             .matcher
             .fraction

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::AccessLog;
+use super::chain::Chains;
 use crate::route::RouteTable;
 use crate::stats::{ListenerStats, PerWorker};
 
@@ -28,8 +29,8 @@ pub struct Listener {
     pub connections: Arc<crate::accept::ConnectionBudget>,
     /// `per_connection_buffer_limit_bytes` (32 KiB): high watermark of what waits to be sent.
     pub buffer_limit: u32,
-    /// The HTTP connection manager of its filter chain.
-    pub http: Arc<Http>,
+    /// `filter_chains`, `default_filter_chain`.
+    pub chains: Chains,
     /// Counters.
     pub stats: Arc<PerWorker<ListenerStats>>,
 }

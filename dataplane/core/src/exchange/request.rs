@@ -133,10 +133,9 @@ impl Engine {
     /// authority, hop-by-hop fields, who the client is.
     fn prepare(&mut self, exchange: &mut Exchange) -> Result<(), Fault> {
         let held = exchange.snapshot.clone();
-        let Some(listener) = held.listener(exchange.listener) else {
+        let Some(http) = held.http(exchange.listener, exchange.chain) else {
             return Err(EXHAUSTED);
         };
-        let http = &listener.http;
         exchange.keep_downstream = exchange.framing.keep_alive && self.may_keep(exchange, http);
         if exchange.request.method == Method::Connect {
             return Err(Fault::connection(Side::Downstream, Cause::NoRoute));
@@ -196,20 +195,18 @@ impl Engine {
     /// Will there be more requests on the client's connection, as far as this worker is concerned?
     pub(super) fn serves_on(&self, exchange: &Exchange) -> bool {
         let listening = self
-            .generations
-            .current()
-            .listener(exchange.listener)
-            .is_some();
+            .downstream(exchange.downstream)
+            .is_some_and(|downstream| downstream.is_known(self.generations.current()));
         let ended = self.link(exchange.downstream).is_none_or(|link| link.ended);
         listening && !self.draining && !ended
     }
 
     pub(super) fn route(&mut self, exchange: &mut Exchange) -> Result<Step, Fault> {
         let held = exchange.snapshot.clone();
-        let Some(listener) = held.listener(exchange.listener) else {
+        let Some(http) = held.http(exchange.listener, exchange.chain) else {
             return Err(EXHAUSTED);
         };
-        let routes = &listener.http.routes;
+        let routes = &http.routes;
         let route = match routes.find(&exchange.request, &mut self.chance) {
             Lookup::Route(route) => route,
             Lookup::NoHost | Lookup::NoRoute { .. } => {
@@ -224,7 +221,7 @@ impl Engine {
         };
         exchange.route = Some(route);
         match &routes.route(route).action {
-            Action::Forward(forward) => self.forward(exchange, &listener.http, route, forward),
+            Action::Forward(forward) => self.forward(exchange, http, route, forward),
             Action::Redirect(_) => {
                 let mut location = Vec::new();
                 let status = routes.redirect(route, &exchange.request, &mut location);
@@ -299,11 +296,9 @@ impl Engine {
         let state = self.clusters.endpoint(endpoint);
         exchange.record.upstream_remote = Some(state.address);
         if let (Some(hostname), Some(route)) = (&state.hostname, exchange.route)
-            && let Some(listener) = held.listener(exchange.listener)
+            && let Some(http) = held.http(exchange.listener, exchange.chain)
         {
-            listener
-                .http
-                .routes
+            http.routes
                 .rewrite_host_auto(route, hostname, &mut exchange.request);
         }
         Ok(Step::Next(Stage::Acquire))
@@ -539,10 +534,10 @@ fn local(cause: Cause) -> Fault {
 
 fn decode_head(exchange: &mut Exchange, head: &[u8]) -> Result<(), Refusal> {
     let held = exchange.snapshot.clone();
-    let Some(listener) = held.listener(exchange.listener) else {
+    let Some(http) = held.http(exchange.listener, exchange.chain) else {
         return Ok(());
     };
-    let framing = decode_request(head, &listener.http.decode, &mut exchange.request)?;
+    let framing = decode_request(head, &http.decode, &mut exchange.request)?;
     exchange.framing = framing;
     exchange.request_body = BodyDecoder::new(framing.body);
     exchange.record.version = exchange.request.version;

@@ -111,8 +111,8 @@ impl Engine {
             return Err(malformed(Refusal::Interim));
         }
         let held = exchange.snapshot.clone();
-        let listener = held.listener(exchange.listener);
-        let ours = listener.is_none_or(|listener| !listener.http.proxy_continue);
+        let http = held.http(exchange.listener, exchange.chain);
+        let ours = http.is_none_or(|http| !http.proxy_continue);
         let unwanted =
             exchange.response.status == 100 && (ours || !exchange.framing.expect_continue);
         if unwanted || exchange.request.version == Version::Http10 {
@@ -125,9 +125,7 @@ impl Engine {
 
     /// Our own answer to `Expect: 100-continue` (C07).
     pub(super) fn send_continue(&mut self, exchange: &mut Exchange) -> Result<(), Fault> {
-        let held = exchange.snapshot.clone();
-        let listener = held.listener(exchange.listener);
-        if listener.is_some_and(|listener| listener.http.proxy_continue) {
+        if exchange.http().is_some_and(|http| http.proxy_continue) {
             return Ok(());
         }
         self.write_continue(exchange).map_err(local)
@@ -178,7 +176,7 @@ impl Engine {
             return self.begin_tunnel(exchange);
         }
         let held = exchange.snapshot.clone();
-        let Some(listener) = held.listener(exchange.listener) else {
+        let Some(http) = held.http(exchange.listener, exchange.chain) else {
             return Err(EXHAUSTED);
         };
         // C03: an answer that overtakes the request ends both connections. C08: bytes sent for a
@@ -193,7 +191,7 @@ impl Engine {
             exchange.keep_downstream = false;
         }
         hop::strip_response(&mut exchange.response);
-        self.own_fields(exchange, &listener.http, Origin::Upstream);
+        self.own_fields(exchange, http, Origin::Upstream);
         self.edit_response(exchange);
         self.count_upstream_status(exchange);
         exchange.record.status = exchange.response.status;
@@ -368,7 +366,7 @@ impl Engine {
         body: &[u8],
     ) -> Result<(), Cause> {
         let held = exchange.snapshot.clone();
-        let Some(listener) = held.listener(exchange.listener) else {
+        let Some(http) = held.http(exchange.listener, exchange.chain) else {
             return Err(Cause::Exhausted);
         };
         // C01: what is left of the request is not read as a next one.
@@ -377,7 +375,7 @@ impl Engine {
         if exchange.record.details.is_empty() {
             exchange.record.details = details;
         }
-        self.own_fields(exchange, &listener.http, Origin::Local);
+        self.own_fields(exchange, http, Origin::Local);
         self.edit_response(exchange);
         exchange.record.status = exchange.response.status;
         let bodiless = exchange.request.method == Method::Head
@@ -438,10 +436,10 @@ impl Engine {
     fn edit_response(&mut self, exchange: &mut Exchange) {
         let Some(route) = exchange.route else { return };
         let held = exchange.snapshot.clone();
-        let Some(listener) = held.listener(exchange.listener) else {
+        let Some(http) = held.http(exchange.listener, exchange.chain) else {
             return;
         };
-        let routes = &listener.http.routes;
+        let routes = &http.routes;
         if !routes.edits_response(route, exchange.choice) {
             return;
         }

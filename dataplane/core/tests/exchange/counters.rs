@@ -9,7 +9,6 @@ use penstock_core::accept::ConnectionBudget;
 use penstock_core::cluster::{Breakers, Thresholds};
 use penstock_core::config::access_log::{AccessLog, SinkId};
 use penstock_core::config::cluster::{Cluster, Health};
-use penstock_core::config::listener::{Http, Listener};
 use penstock_core::event::{ConnId, IoFault};
 use penstock_core::format::Format;
 use penstock_core::limits;
@@ -127,10 +126,6 @@ fn metrics<F>(cells: &'static [Cell<F>]) -> impl Iterator<Item = &'static str> {
     cells.iter().map(|cell| cell.metric)
 }
 
-fn http(listener: &mut Listener) -> &mut Http {
-    Arc::get_mut(&mut listener.http).expect("nobody else has it yet")
-}
-
 /// A client has sent a request; the cluster is asked for a connection.
 fn asking(world: &mut World) -> ConnId {
     let client = world.accept();
@@ -199,9 +194,9 @@ fn slots(seen: &mut Seen) {
 }
 
 fn slow_clients(seen: &mut Seen) {
-    let mut world = World::edited(|listener, _| {
-        http(listener).request_timeout = Some(Duration::from_secs(1));
-        http(listener).stream_idle_timeout = Some(Duration::from_secs(3));
+    let mut world = World::serving(WorldOptions::default(), |http| {
+        http.request_timeout = Some(Duration::from_secs(1));
+        http.stream_idle_timeout = Some(Duration::from_secs(3));
     });
     let late = world.accept();
     world.client_sends(
@@ -223,8 +218,8 @@ fn slow_clients(seen: &mut Seen) {
 }
 
 fn long_exchanges(seen: &mut Seen) {
-    let mut world = World::edited(|listener, _| {
-        http(listener).stream_duration_max = Some(Duration::from_secs(1));
+    let mut world = World::serving(WorldOptions::default(), |http| {
+        http.stream_duration_max = Some(Duration::from_secs(1));
     });
     asking(&mut world);
     world.connected();
@@ -303,8 +298,8 @@ fn panic_mode(seen: &mut Seen) {
 /// Lines that nobody takes: the queue fills and the rest is dropped.
 fn full_log(seen: &mut Seen) {
     let line = vec![b'x'; limits::LOG_BYTES_MAX / 2];
-    let mut world = World::edited(|listener, _| {
-        http(listener).access_logs.push(AccessLog {
+    let mut world = World::serving(WorldOptions::default(), |http| {
+        http.access_logs.push(AccessLog {
             sink: SinkId(0),
             format: Format::literal(&line),
         });

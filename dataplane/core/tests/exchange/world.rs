@@ -15,7 +15,7 @@ use penstock_core::config::route::{
     Action, ClusterChoice, Forward, HeaderChanges, HostRewrite, PathMatch, PathRewrite, Route,
     RouteConfig, RouteMatch, VirtualHost,
 };
-use penstock_core::config::{ClusterId, EndpointId, ListenerId, Snapshot};
+use penstock_core::config::{Chains, ClusterId, EndpointId, ListenerId, Snapshot};
 use penstock_core::engine::{Engine, EngineOptions};
 use penstock_core::event::{ConnId, Event, Incoming, IoFault, Now, Op, Time};
 use penstock_core::http::h1::RequestOptions;
@@ -145,7 +145,9 @@ impl World {
     /// Counters of the only route.
     pub(crate) fn route_counters(&self) -> &RouteCounters {
         let listener = self.snapshot.listeners[0].as_ref();
-        let http = &listener.expect("the world has a listener").http;
+        let chains = &listener.expect("the world has a listener").chains;
+        let http = chains.http_settings().next();
+        let http = http.expect("its chain serves HTTP");
         let route = RouteRef {
             host: HostIndex(0),
             index: 0,
@@ -456,7 +458,7 @@ fn listener(http: Http) -> Listener {
         backlog: None,
         connections: Arc::new(ConnectionBudget::new(64, None)),
         buffer_limit: 32 * 1024,
-        http: Arc::new(http),
+        chains: Chains::http(Arc::new(http)),
         stats: Arc::new(PerWorker::new(1)),
     }
 }

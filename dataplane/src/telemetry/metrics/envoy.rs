@@ -3,7 +3,7 @@
 //! Rows stand in the order of their names, numbers first and histograms after them. What Envoy does
 //! not count is there under a name of its kind; what we do not count is absent, never zero.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -185,8 +185,14 @@ impl Row {
 fn rows(view: &View) -> Vec<Row> {
     let mut by_prefix: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for listener in &view.listeners {
-        let prefix = listener.http.stat_prefix.clone();
-        by_prefix.entry(prefix).or_default().push(listener.clone());
+        let prefixes: BTreeSet<_> = listener
+            .chains
+            .http_settings()
+            .map(|http| http.stat_prefix.clone())
+            .collect();
+        for prefix in prefixes {
+            by_prefix.entry(prefix).or_default().push(listener.clone());
+        }
     }
     let clusters = view.clusters.iter().cloned().map(Row::Cluster);
     let http = by_prefix

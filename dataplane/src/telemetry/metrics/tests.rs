@@ -174,6 +174,7 @@ fn a_strict_reader_understands_the_text() {
     let view = view();
     let main = view.listeners[0].clone();
     assert_eq!(&*main.name, "main");
+    let http = main.chains.http_settings().next().unwrap();
     for worker in [0, 1] {
         let stats = main.stats.of(WorkerIndex(worker));
         stats.counters.requests.add(20);
@@ -181,7 +182,7 @@ fn a_strict_reader_understands_the_text() {
         stats.counters.connections_active.up();
         stats.duration.record(3_000_000);
         stats.refusals[0].add(1);
-        main.http.routes.config().virtual_hosts[0].routes[1 + worker as usize]
+        http.routes.config().virtual_hosts[0].routes[1 + worker as usize]
             .stats
             .of(WorkerIndex(worker))
             .counters
