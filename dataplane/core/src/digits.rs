@@ -5,15 +5,19 @@ use core::net::{IpAddr, SocketAddr};
 use std::fmt::{self, Write};
 
 /// Appends a decimal number.
-pub(crate) fn append_number(mut value: u64, out: &mut Vec<u8>) {
-    let mut digits = [0; 20];
+pub(crate) fn append_number(value: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(number_text(value, &mut [0; 20]));
+}
+
+/// A decimal number at the end of `digits`.
+pub(crate) fn number_text(mut value: u64, digits: &mut [u8; 20]) -> &[u8] {
     let mut at = digits.len();
     loop {
         at -= 1;
         digits[at] = b'0' + (value % 10) as u8;
         value /= 10;
         if value == 0 {
-            return out.extend_from_slice(&digits[at..]);
+            return &digits[at..];
         }
     }
 }

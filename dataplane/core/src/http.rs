@@ -6,6 +6,7 @@
 pub mod authority;
 pub mod forwarded;
 pub mod h1;
+pub mod h2;
 pub mod hop;
 pub mod path;
 

@@ -122,3 +122,76 @@ const _: () = assert!(WAITING_PER_WORKER_MAX <= CONNECTIONS_PER_WORKER);
 pub const PACE_INTERVAL: Duration = Duration::from_secs(20);
 /// See [`PACE_INTERVAL`].
 pub const PACE_BYTES_MIN: u64 = 240 * 20;
+
+/// Streams of one HTTP/2 connection that may be open (`max_concurrent_streams`, edge value).
+pub const H2_STREAMS_MAX: u32 = 100;
+/// Bytes that may come on one stream before any is used up (`initial_stream_window_size`, edge).
+pub const H2_STREAM_WINDOW: u32 = 64 * 1024;
+/// What that window may grow to while it slows the sender down.
+pub const H2_STREAM_WINDOW_MAX: u32 = 1024 * 1024;
+/// The same for all streams of a connection (`initial_connection_window_size`, edge): the memory
+/// that the bodies of one connection can take (B05).
+pub const H2_CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// What that window may grow to.
+pub const H2_CONNECTION_WINDOW_MAX: u32 = 1024 * 1024;
+/// Bytes of an HPACK table, each way (B06, `hpack_table_size`).
+pub const H2_TABLE_SIZE: u32 = 4096;
+/// Frames of one header block (B04).
+pub const H2_BLOCK_FRAMES_MAX: u8 = 16;
+/// Encoded bytes of one header block (B04).
+pub const H2_BLOCK_BYTES_MAX: usize = 64 * 1024;
+/// Decoded bytes and fields of a block that is refused already, from which on the connection is
+/// given up: refusing must not cost more than serving.
+pub const H2_REFUSED_BYTES_MAX: usize = 256 * 1024;
+/// See [`H2_REFUSED_BYTES_MAX`].
+pub const H2_REFUSED_FIELDS_MAX: usize = 4096;
+/// Decoded bytes of the heads of all streams that a connection has open (B05).
+pub const H2_HEADS_BYTES_MAX: u32 = 1024 * 1024;
+/// Closed streams that a connection remembers, so that frames that were on their way are told from
+/// frames that are wrong.
+pub const H2_CLOSED_MAX: usize = 128;
+/// Streams that may be reset at once (`stream_reset_burst`; B01, B02).
+pub const H2_RESET_BURST: u32 = 1000;
+/// Streams that may be reset per second (`stream_reset_rate`).
+pub const H2_RESET_RATE: u32 = 33;
+/// Frames without progress that may come at once (B08, B10, B15, H13).
+pub const H2_QUIET_BURST: u32 = 1000;
+/// Frames without progress that may come per second; one more for each frame with progress, so
+/// that the pings of clients that measure the path on each answer do not end their connection.
+pub const H2_QUIET_RATE: u32 = 33;
+/// DATA of fewer bytes is small, unless it ends the stream (B11).
+pub const H2_SMALL_DATA: u32 = 256;
+/// Small DATA frames that each stream may have for nothing: one message of a call, or a few.
+pub const H2_SMALL_DATA_FREE: u8 = 8;
+/// Small DATA frames beyond those that may come at once, and per second. Streams of small messages
+/// look like this; it bounds what they cost a core.
+pub const H2_SMALL_DATA_BURST: u32 = 50_000;
+/// See [`H2_SMALL_DATA_BURST`].
+pub const H2_SMALL_DATA_RATE: u32 = 50_000;
+/// Empty frames in a row (B10, `max_consecutive_inbound_frames_with_empty_payload`).
+pub const H2_EMPTY_IN_A_ROW_MAX: u8 = 1;
+/// WINDOW_UPDATE frames for each DATA frame that we sent (B13,
+/// `max_inbound_window_update_frames_per_data_frame_sent`).
+pub const H2_WINDOW_UPDATES_PER_DATA: u64 = 10;
+/// PRIORITY frames for each stream (B15, `max_inbound_priority_frames_per_stream`).
+pub const H2_PRIORITIES_PER_STREAM: u64 = 100;
+/// Replies that wait for the other side to read them (B08, `max_outbound_control_frames`).
+pub const H2_OUTBOUND_CONTROL_MAX: u32 = 1000;
+/// A window that ran empty must open by so much before DATA is sent again (B12).
+pub const H2_DATA_MIN: u32 = 1024;
+/// Bytes of output that a connection keeps the memory of.
+pub const H2_OUTPUT_KEPT: usize = 16 * 1024;
+
+const _: () = assert!(H2_STREAM_WINDOW <= H2_STREAM_WINDOW_MAX);
+const _: () = assert!(H2_CONNECTION_WINDOW <= H2_CONNECTION_WINDOW_MAX);
+const _: () = assert!(H2_STREAM_WINDOW_MAX <= H2_CONNECTION_WINDOW_MAX);
+const _: () = assert!(H2_CONNECTION_WINDOW_MAX < 1 << 31);
+const _: () = assert!(HEAD_BYTES_MAX <= H2_BLOCK_BYTES_MAX);
+const _: () = assert!(HEAD_BYTES_MAX < H2_REFUSED_BYTES_MAX);
+const _: () = assert!(HEAD_FIELDS_CEILING < H2_REFUSED_FIELDS_MAX);
+const _: () = assert!(HEAD_BYTES_MAX < H2_HEADS_BYTES_MAX as usize);
+// A whole block fits the frames that it may have, at the smallest size of frames.
+const _: () = assert!(H2_BLOCK_BYTES_MAX <= H2_BLOCK_FRAMES_MAX as usize * 16_384);
+// As many streams as may be open can be reset at once by a client that goes away.
+const _: () = assert!(H2_STREAMS_MAX <= H2_RESET_BURST);
+const _: () = assert!(H2_STREAMS_MAX as usize <= H2_CLOSED_MAX);

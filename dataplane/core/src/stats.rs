@@ -348,7 +348,7 @@ family! {
 }
 
 /// Per listener: counters and the request duration.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ListenerStats {
     /// Counters.
     pub counters: ListenerCounters,
@@ -356,6 +356,17 @@ pub struct ListenerStats {
     pub duration: Histogram,
     /// Refused messages by [`crate::http::Refusal`], in the order of `Refusal::ALL`.
     pub refusals: [Counter; crate::http::Refusal::COUNT],
+}
+
+impl Default for ListenerStats {
+    fn default() -> Self {
+        Self {
+            counters: ListenerCounters::default(),
+            duration: Histogram::default(),
+            // Longer than the arrays that can say it themselves.
+            refusals: std::array::from_fn(|_| Counter::default()),
+        }
+    }
 }
 
 /// Per cluster: counters and times.

@@ -109,6 +109,29 @@ impl Fields {
         self.list.push(Field::new(id, name, value));
     }
 
+    /// The arena, for a decoder that writes to its end.
+    #[inline]
+    pub(crate) fn arena_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.arena
+    }
+
+    /// Adds a field as it came: its text is in the arena, its name in lower case.
+    #[inline]
+    pub(crate) fn push_received(
+        &mut self,
+        id: HeaderId,
+        name: Span,
+        value: Span,
+        never_indexed: bool,
+    ) {
+        self.list.push(Field {
+            id,
+            name,
+            value,
+            never_indexed,
+        });
+    }
+
     /// Copies `text` into the arena.
     pub fn store(&mut self, text: &[u8]) -> Span {
         let start = self.arena.len() as u32;
@@ -277,6 +300,26 @@ impl Fields {
         }
         self.remove(id);
         self.push_written(id, start, write);
+    }
+
+    /// Replaces all fields of this known name by one, with their values and `between` between them.
+    pub(crate) fn join(&mut self, id: HeaderId, between: &[u8]) {
+        let start = self.arena.len();
+        let mut never_indexed = false;
+        for field in self.list.iter().filter(|field| field.id == id) {
+            let span = field.value;
+            if self.arena.len() > start {
+                self.arena.extend_from_slice(between);
+            }
+            let text = span.start as usize..(span.start + span.len) as usize;
+            self.arena.extend_from_within(text);
+            never_indexed |= field.never_indexed;
+        }
+        self.remove(id);
+        self.push_written(id, start, |_| {});
+        if let Some(joined) = self.list.last_mut() {
+            joined.never_indexed = never_indexed;
+        }
     }
 
     /// A field whose value is the arena from `start` on and what `write` appends to it.

@@ -14,12 +14,14 @@ use crate::limits;
 
 pub use body::{BodyDecoder, Decoded};
 pub use chunked::ChunkedDecoder;
+pub(super) use chunked::is_forbidden_trailer;
 pub use decode::{RequestFraming, ResponseFraming, decode_request, decode_response};
 pub use encode::{
     CONTINUE, ConnectionHeader, LAST_CHUNK, encode_chunk, encode_last_chunk, encode_request,
     encode_response,
 };
-pub(super) use framing::list;
+pub(super) use framing::{Framing, list};
+pub(super) use request_line::{check_method, check_target, is_token_byte};
 pub use scan::{HeadLimits, HeadScanner};
 
 /// `headers_with_underscores_action` (L06).

@@ -55,6 +55,10 @@ refusals! {
     FieldName = "field_name",
     /// L02: control byte in a value.
     FieldValue = "field_value",
+    /// D04: pseudo-header unknown, repeated, missing, late or of another kind of message.
+    PseudoHeader = "pseudo_header",
+    /// D03: a field that concerns an HTTP/1 connection, in HTTP/2.
+    ConnectionField = "connection_field",
     /// L06: underscore in a name where they are rejected.
     Underscore = "underscore",
     /// L08: head too large.

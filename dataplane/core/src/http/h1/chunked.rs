@@ -281,7 +281,7 @@ impl TrailerSection {
 
 /// F13, RFC 9110 section 6.5.1: framing, routing, identity and what describes the content never
 /// come late.
-fn is_forbidden_trailer(id: HeaderId, name: &[u8]) -> bool {
+pub(crate) fn is_forbidden_trailer(id: HeaderId, name: &[u8]) -> bool {
     matches!(
         id,
         HeaderId::Host

@@ -6,15 +6,15 @@ use crate::http::{BodyLength, Refusal, Version};
 use crate::limits;
 
 /// The framing fields of one head.
-#[derive(Default)]
-pub(super) struct Framing {
+#[derive(Debug, Default)]
+pub(crate) struct Framing {
     length: Option<Result<u64, Refusal>>,
     coding: Option<Result<(), Refusal>>,
 }
 
 impl Framing {
     /// A Content-Length of a request: a second one is refused, equal or not (F02).
-    pub(super) fn length_once(&mut self, value: &[u8]) {
+    pub(crate) fn length_once(&mut self, value: &[u8]) {
         self.length = Some(match self.length {
             None => content_length(value),
             Some(_) => Err(Refusal::ContentLength),
@@ -22,7 +22,7 @@ impl Framing {
     }
 
     /// A Content-Length of a response: equal ones are folded into one (R03).
-    pub(super) fn length_folded(&mut self, value: &[u8]) {
+    pub(crate) fn length_folded(&mut self, value: &[u8]) {
         let length = content_length(value);
         self.length = Some(match self.length {
             Some(before) if before != length => Err(Refusal::ContentLength),
@@ -31,7 +31,7 @@ impl Framing {
     }
 
     /// A Transfer-Encoding: a second one is refused (F06).
-    pub(super) fn coding(&mut self, value: &[u8]) {
+    pub(crate) fn coding(&mut self, value: &[u8]) {
         self.coding = Some(match self.coding {
             None => transfer_coding(value),
             Some(_) => Err(Refusal::TransferEncoding),
@@ -39,7 +39,7 @@ impl Framing {
     }
 
     /// The length that the fields give; `None` if there is neither.
-    pub(super) fn resolve(&self, version: Version) -> Result<Option<BodyLength>, Refusal> {
+    pub(crate) fn resolve(&self, version: Version) -> Result<Option<BodyLength>, Refusal> {
         match (self.length, self.coding) {
             (None, None) => Ok(None),
             // F01, RFC 9112 section 6.1: never repaired, whatever the values.

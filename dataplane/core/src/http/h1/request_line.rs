@@ -44,7 +44,7 @@ pub(super) fn too_long(line: &[u8]) -> Refusal {
 }
 
 /// T02: a token of at most 32 bytes.
-pub(super) fn check_method(method: &[u8]) -> Result<(), Refusal> {
+pub(crate) fn check_method(method: &[u8]) -> Result<(), Refusal> {
     if method.is_empty() {
         return Err(Refusal::RequestLine);
     }
@@ -55,7 +55,7 @@ pub(super) fn check_method(method: &[u8]) -> Result<(), Refusal> {
 }
 
 /// T04: visible ASCII without `#`, no backslash in the path, at most 8 KiB.
-pub(super) fn check_target(target: &[u8]) -> Result<(), Refusal> {
+pub(crate) fn check_target(target: &[u8]) -> Result<(), Refusal> {
     if target.len() > limits::TARGET_BYTES_MAX {
         return Err(Refusal::TargetLength);
     }
@@ -83,7 +83,7 @@ const PLAIN_BYTES: [bool; 256] = {
 };
 
 /// `tchar` of RFC 9110 section 5.6.2.
-pub(super) fn is_token_byte(byte: u8) -> bool {
+pub(crate) fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
