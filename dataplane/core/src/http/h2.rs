@@ -14,6 +14,7 @@
 //! flow.rs        windows
 //! stream.rs      states, slots, and a record of the closed
 //! abuse.rs       what a connection may cost
+//! message.rs     what comes out
 //! connection.rs  ties them together
 //! ```
 //!
@@ -27,12 +28,14 @@ mod flow;
 mod frame;
 mod head;
 mod hpack;
+mod message;
 mod settings;
 mod stream;
 
-pub use connection::{Connection, DataGrant, Message, ResetBy};
+pub use connection::Connection;
 pub use error::{Code, Error, Reason};
 pub use frame::{HEADER_LEN, PAYLOAD_MAX};
+pub use message::{DataGrant, Message, ResetBy};
 pub use settings::{Announced, Settings};
 
 /// What a client sends first (RFC 9113 section 3.4).

@@ -6,18 +6,17 @@
 //! streams until the work for it is really over (B01).
 
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::time::Duration;
 
 use super::abuse::Abuse;
 use super::error::{Code, Error, Reason};
 use super::flow::{Growth, ReceiveWindow, SendWindow};
-use super::frame::{self, HEADER_LEN, Piece, Reader, kind};
+use super::frame::{self, Piece, Reader, kind};
 use super::head::Block;
 use super::hpack::{Decoder, Encoder};
 use super::settings::{Announced, Settings, WINDOW_INITIAL, WINDOW_MAX};
-use super::stream::{Closed, State, Step, Streams};
-use super::{PREFACE, StreamId};
+use super::stream::{Closed, State, Step, Streams, Waits};
+use super::{Message, PREFACE, ResetBy, StreamId};
 use crate::event::Time;
 use crate::http::h1::{RequestFraming, ResponseFraming};
 use crate::http::{Fields, Refusal, RequestHead, ResponseHead};
@@ -26,98 +25,8 @@ use crate::limits;
 mod blocks;
 mod bodies;
 mod frames;
+mod queries;
 mod sending;
-
-/// What came.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Message {
-    /// A head: take it before the next message, by [`Connection::take_request`] or
-    /// [`Connection::take_response`]. A client may get interim responses first.
-    Head {
-        /// Its stream; new on a server.
-        stream: StreamId,
-        /// Nothing follows.
-        end: bool,
-    },
-    /// A request that breaks a limit, not the protocol: it is to be answered (431, 414, 417). The
-    /// method can be had by [`Connection::take_request`], nothing else.
-    Refused {
-        /// Its stream, which is new.
-        stream: StreamId,
-        /// The limit.
-        refusal: Refusal,
-        /// Nothing follows.
-        end: bool,
-    },
-    /// Bytes of a body. They count against both windows until [`Connection::consumed`].
-    Data {
-        /// Its stream.
-        stream: StreamId,
-        /// Where they stand in the bytes given to [`Connection::next`]; may be empty at the end.
-        range: Range<usize>,
-        /// Nothing follows.
-        end: bool,
-    },
-    /// Trailers, and with them the end: take them by [`Connection::take_trailers`].
-    Trailers {
-        /// Its stream.
-        stream: StreamId,
-    },
-    /// A stream that the caller knows is over before its end.
-    Reset {
-        /// Which one.
-        stream: StreamId,
-        /// With this code.
-        code: Code,
-        /// Whose doing.
-        by: ResetBy,
-    },
-    /// A stream was refused that the caller never saw; to be counted.
-    Rejected {
-        /// Which one.
-        stream: StreamId,
-        /// Why.
-        reason: Reason,
-        /// The rule that its head broke.
-        refusal: Option<Refusal>,
-    },
-    /// The other side will not serve streams above `last`: [`Connection::above`] names ours.
-    GoAway {
-        /// The last that it served or will serve.
-        last: StreamId,
-        /// Why.
-        code: Code,
-    },
-    /// DATA may go on: on this stream, or on those that [`Connection::poll_writable`] names.
-    WindowOpened {
-        /// None for the window of the connection.
-        stream: Option<StreamId>,
-    },
-    /// The other side's settings came. They may have opened windows, too.
-    Settings,
-    /// The other side has our settings.
-    Acknowledged,
-    /// The answer to [`Connection::ping`].
-    Pong,
-}
-
-/// Whose doing a reset was.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ResetBy {
-    /// The other side sent RST_STREAM.
-    Remote,
-    /// We did, because the other side broke a rule.
-    Fault(Reason, Option<Refusal>),
-}
-
-/// Leave to send one DATA frame.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct DataGrant {
-    /// Bytes of payload.
-    pub len: u32,
-    /// What stands in front of them.
-    pub header: [u8; HEADER_LEN],
-}
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Role {
@@ -343,18 +252,6 @@ impl Connection {
         }
     }
 
-    /// Sets the caller's own mark on a stream, for [`Connection::mark`] to find.
-    pub fn set_mark(&mut self, stream: StreamId, mark: u64) {
-        if let Some(stream) = self.streams.find(stream.0) {
-            stream.mark = mark;
-        }
-    }
-
-    /// The caller's mark on a stream; `None` if the stream is forgotten.
-    pub fn mark(&self, stream: StreamId) -> Option<u64> {
-        self.streams.look(stream.0).map(|stream| stream.mark)
-    }
-
     /// The caller is done with a stream, in whatever state it is: one that is not over is cancelled.
     /// What it did not consume counts no longer.
     pub fn forget(&mut self, stream: StreamId) {
@@ -362,8 +259,12 @@ impl Connection {
             return;
         };
         let (unconsumed, head_bytes) = (found.unconsumed, found.head_bytes);
+        let waits = found.waits;
         if !found.state.is_closed() {
             self.reset(stream, Code::CANCEL);
+        }
+        if waits == Waits::Queue {
+            self.writable.retain(|&id| id != stream.0);
         }
         self.heads_bytes -= head_bytes;
         self.streams.remove(stream.0);
@@ -377,83 +278,11 @@ impl Connection {
         self.replies = 0;
     }
 
-    /// Bytes that wait in the output. While the other side does not read, no more should be
-    /// received: at some point the connection is given up (B08, B09).
-    pub fn output_len(&self) -> usize {
-        self.output.len()
-    }
-
-    /// What the other side announced.
-    pub fn announced(&self) -> &Announced {
-        &self.announced
-    }
-
-    /// Since when our settings wait to be acknowledged.
-    pub fn settings_unacknowledged_since(&self) -> Option<Time> {
-        (self.settings_sent != Time::NEVER).then_some(self.settings_sent)
-    }
-
-    /// Since when a field block waits for its end (B04: the head's timeout runs until then).
-    pub fn is_inside_block(&self) -> bool {
-        self.open_block.is_some()
-    }
-
-    /// Streams that the caller did not forget.
-    pub fn streams(&self) -> impl Iterator<Item = StreamId> {
-        self.streams.ids()
-    }
-
-    /// Number of streams that the caller did not forget.
-    pub fn stream_count(&self) -> usize {
-        self.streams.len()
-    }
-
-    /// Streams above `last`: after GOAWAY they were not served and may be tried elsewhere.
-    pub fn above(&self, last: StreamId) -> impl Iterator<Item = StreamId> {
-        self.streams.ids().filter(move |id| *id > last)
-    }
-
-    /// The stream that waits longest for a window (B14), and since when.
-    pub fn stalled(&self) -> Option<(StreamId, Time)> {
-        self.streams
-            .iter()
-            .filter(|stream| stream.waits_since != Time::NEVER && stream.state.sends())
-            .min_by_key(|stream| stream.waits_since)
-            .map(|stream| (StreamId(stream.id), stream.waits_since))
-    }
-
-    /// Gives back memory that an idle connection does not need. Worth a call when no stream has
-    /// been open for a while; what is held is allocated again on need.
-    pub fn release(&mut self) {
-        self.streams.shrink();
-        self.decoder.shrink();
-        self.encoder.release();
-        self.reader.shrink();
-        if self.open_block.is_none() {
-            self.block = None;
-            self.carry = Vec::new();
-        }
-        self.output.shrink_to_fit();
-        self.writable.shrink_to_fit();
-    }
-
-    /// Bytes of memory held, without the connection itself.
-    pub fn memory(&self) -> usize {
-        let block = self.block.as_ref();
-        let lists = self.carry.capacity() + self.output.capacity() + 4 * self.writable.capacity();
-        self.streams.memory()
-            + self.decoder.memory()
-            + self.encoder.memory()
-            + self.reader.memory()
-            + block.map_or(0, |block| size_of::<Block>() + block.memory())
-            + lists
-    }
-
     /// A stream that nobody used yet: frames on it make no sense (H03).
     fn is_idle(&self, id: u32) -> bool {
         match self.role {
-            Role::Server => id % 2 == 0 || id > self.last_remote,
-            Role::Client => id % 2 == 0 || id >= self.next_local,
+            Role::Server => id.is_multiple_of(2) || id > self.last_remote,
+            Role::Client => id.is_multiple_of(2) || id >= self.next_local,
         }
     }
 

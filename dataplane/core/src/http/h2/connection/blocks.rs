@@ -1,8 +1,7 @@
 //! Field blocks: which message part they are, fragment by fragment, and what becomes of them.
 
 use super::frames::compression;
-use super::{Connection, Late, Message, OpenBlock, Purpose, Role};
-use crate::http::h2::StreamId;
+use super::{Connection, Late, OpenBlock, Purpose, Role};
 use crate::http::h2::error::{Code, Error, Reason};
 use crate::http::h2::flow::{ReceiveWindow, SendWindow};
 use crate::http::h2::frame::{self, FrameHeader, flag};
@@ -10,6 +9,7 @@ use crate::http::h2::head::{Conclusion, Kind, is_answerable};
 use crate::http::h2::hpack;
 use crate::http::h2::settings::WINDOW_INITIAL;
 use crate::http::h2::stream::{Step, Stream};
+use crate::http::h2::{Message, StreamId};
 use crate::http::{Method, Refusal};
 use crate::limits;
 

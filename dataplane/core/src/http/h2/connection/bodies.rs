@@ -3,12 +3,12 @@
 use std::ops::Range;
 
 use super::frames::may_resume;
-use super::{Connection, Late, Message};
+use super::{Connection, Late};
 use crate::http::Refusal;
-use crate::http::h2::StreamId;
 use crate::http::h2::error::{Code, Error, Reason};
 use crate::http::h2::frame::{self, FrameHeader, flag, kind};
 use crate::http::h2::stream::{Step, Waits};
+use crate::http::h2::{Message, StreamId};
 use crate::limits;
 
 impl Connection {

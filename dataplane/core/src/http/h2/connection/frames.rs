@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::{Connection, Message, ResetBy, Role};
+use super::{Connection, Role};
 use crate::event::Time;
 use crate::http::h2::error::{Code, Error, Reason};
 use crate::http::h2::flow::Overflow;
 use crate::http::h2::frame::{self, FrameHeader, PAYLOAD_MAX, Source, flag, kind};
 use crate::http::h2::settings::WINDOW_INITIAL;
 use crate::http::h2::stream::{Step, Waits};
-use crate::http::h2::{StreamId, hpack};
+use crate::http::h2::{Message, ResetBy, StreamId, hpack};
 
 const SIZE: Error = Error::new(Code::FRAME_SIZE_ERROR, Reason::FrameSize);
 

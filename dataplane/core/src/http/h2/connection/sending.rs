@@ -1,13 +1,13 @@
 //! What we send: heads, DATA, trailers, resets, and the end of the connection.
 
 use super::frames::may_resume;
-use super::{Connection, DataGrant, Role};
+use super::{Connection, Role};
 use crate::event::Time;
 use crate::http::h2::error::{Code, Error, Reason};
 use crate::http::h2::frame::{self, FrameHeader, PAYLOAD_MAX, flag, kind};
 use crate::http::h2::settings::WINDOW_MAX;
 use crate::http::h2::stream::{Step, Stream, Waits};
-use crate::http::h2::{StreamId, encode};
+use crate::http::h2::{DataGrant, StreamId, encode};
 use crate::http::{BodyLength, Fields, Method, RequestHead, ResponseHead};
 
 impl Connection {
@@ -40,11 +40,7 @@ impl Connection {
     /// over or has its head.
     pub fn send_request(&mut self, stream: StreamId, head: &RequestHead, body: BodyLength) -> bool {
         let end = !body.has_body() && head.method != Method::Connect;
-        let Some(found) = self
-            .streams
-            .find(stream.0)
-            .filter(|found| awaits_head(found))
-        else {
+        let Some(found) = self.streams.find(stream.0).filter(awaits_head) else {
             return false;
         };
         found.head_left = true;
@@ -72,13 +68,10 @@ impl Connection {
         head: &ResponseHead,
         body: BodyLength,
     ) -> bool {
+        debug_assert!(head.status != 101, "D12: there is no 101 in HTTP/2");
         let interim = head.status < 200;
         let end = !interim && !body.has_body();
-        let Some(found) = self
-            .streams
-            .find(stream.0)
-            .filter(|found| awaits_head(found))
-        else {
+        let Some(found) = self.streams.find(stream.0).filter(awaits_head) else {
             return false;
         };
         found.head_left = !interim;
@@ -124,6 +117,9 @@ impl Connection {
         found.drained = found.send.available() == 0;
         self.drained = self.send.available() == 0;
         found.waits_since = Time::NEVER;
+        if found.waits == Waits::Stream {
+            found.waits = Waits::No;
+        }
         let ends = end && len == want;
         if ends {
             found.step(Step::LocalEnd);

@@ -60,8 +60,11 @@ fn block(decoder: &mut Decoder, bytes: &[u8]) -> Result<Vec<(String, String)>, E
     Ok(sink.fields)
 }
 
-/// Decodes `blocks` with one decoder; each is its octets, its fields and the table's size behind.
-fn check(size_max: usize, blocks: &[(&str, &[(&str, &str)], usize)]) {
+/// The octets of a block, its fields, and the size of the table behind it.
+type Example<'a> = (&'a str, &'a [(&'a str, &'a str)], usize);
+
+/// Decodes `blocks` with one decoder.
+fn check(size_max: usize, blocks: &[Example<'_>]) {
     let mut decoder = Decoder::new(4096);
     if size_max == 256 {
         block(&mut decoder, &octets("3f e1 01")).expect("a size update");
