@@ -1,9 +1,9 @@
 //! HTTP/2 (RFC 9113) as a machine without I/O, for both sides of the proxy.
 //!
 //! Bytes go into [`Connection::next`], which yields one [`Message`] at a time; heads come out in
-//! the vocabulary of `http.rs`, body bytes stay where they were received. What must leave gathers in
-//! one output; the header of a DATA frame is handed out, so that a body leaves from the buffer that
-//! it came in.
+//! the vocabulary of `http.rs`, body bytes stay where they were received. What must leave gathers
+//! in one output; the header of a DATA frame is handed out, so that a body leaves from the buffer
+//! that it came in.
 //!
 //! ```text
 //! frame.rs       where frames begin and end, and what stands in them

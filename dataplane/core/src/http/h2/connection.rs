@@ -1,8 +1,8 @@
 //! One connection: what came and what it means, what must leave, and what both sides still may do.
 //!
-//! Order of a turn: [`Connection::next`] until it yields nothing, then the caller sends what it has,
-//! then [`Connection::take_output`]. Whatever [`Message::Head`] or [`Connection::open`] named must
-//! be given back with [`Connection::forget`], because a stream stays charged to the limit of
+//! Order of a turn: [`Connection::next`] until it yields nothing, then the caller sends what it
+//! has, then [`Connection::take_output`]. Whatever [`Message::Head`] or [`Connection::open`] named
+//! must be given back with [`Connection::forget`], because a stream stays charged to the limit of
 //! streams until the work for it is really over (B01).
 
 use std::collections::VecDeque;
@@ -252,8 +252,8 @@ impl Connection {
         }
     }
 
-    /// The caller is done with a stream, in whatever state it is: one that is not over is cancelled.
-    /// What it did not consume counts no longer.
+    /// The caller is done with a stream, in whatever state it is: one that is not over is
+    /// cancelled. What it did not consume counts no longer.
     pub fn forget(&mut self, stream: StreamId) {
         let Some(found) = self.streams.look(stream.0) else {
             return;

@@ -32,7 +32,8 @@ pub enum Message {
     Data {
         /// Its stream.
         stream: StreamId,
-        /// Where they stand in the bytes given to [`super::Connection::next`]; may be empty at the end.
+        /// Where they stand in the bytes given to [`super::Connection::next`]; may be empty at the
+        /// end.
         range: Range<usize>,
         /// Nothing follows.
         end: bool,

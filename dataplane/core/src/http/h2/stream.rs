@@ -8,8 +8,8 @@ use super::flow::{ReceiveWindow, SendWindow};
 use crate::event::Time;
 use crate::limits;
 
-/// Where a stream is. Idle streams have no state: their id is higher than any that was used. Nothing
-/// is ever reserved, because push is off.
+/// Where a stream is. Idle streams have no state: their id is higher than any that was used.
+/// Nothing is ever reserved, because push is off.
 ///
 /// ```text
 ///              ┌── local end ──► HalfClosedLocal ── remote end ──┐

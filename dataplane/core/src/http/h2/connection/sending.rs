@@ -11,8 +11,8 @@ use crate::http::h2::{DataGrant, StreamId, encode};
 use crate::http::{BodyLength, Fields, Method, RequestHead, ResponseHead};
 
 impl Connection {
-    /// Opens a stream of ours; `None` if the other side, or we, allow no more. It counts until it is
-    /// forgotten.
+    /// Opens a stream of ours; `None` if the other side, or we, allow no more. It counts until it
+    /// is forgotten.
     pub fn open(&mut self) -> Option<StreamId> {
         if !self.can_open() {
             return None;
@@ -89,8 +89,8 @@ impl Connection {
     }
 
     /// Leave to send one DATA frame of up to `want` bytes; with `end` they are the last, and the
-    /// frame says so if all of them may go. `None` if a window is shut or the stream is over: then a
-    /// message or [`Connection::poll_writable`] says when to ask again. What is granted must be
+    /// frame says so if all of them may go. `None` if a window is shut or the stream is over: then
+    /// a message or [`Connection::poll_writable`] says when to ask again. What is granted must be
     /// sent, behind the output that was there before.
     pub fn data(&mut self, stream: StreamId, want: u32, end: bool) -> Option<DataGrant> {
         let initial = self.announced.stream_window;
