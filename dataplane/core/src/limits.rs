@@ -76,10 +76,10 @@ pub const FORMAT_DEPTH_MAX: usize = 16;
 
 /// Bytes of a body still to come from which on a driver may move them from kernel to kernel: for
 /// fewer, setting that up costs more than copying them.
-pub const RELAY_BYTES_MIN: u64 = 256 * 1024;
+pub const RELAY_BYTES_MIN: u64 = 32 * 1024;
 
 /// Relays of one worker; each holds a pipe. More bodies than that pass through buffers.
-pub const RELAYS_PER_WORKER_MAX: usize = 32;
+pub const RELAYS_PER_WORKER_MAX: usize = 128;
 
 /// Connections of one worker, both sides; also bounds slab slots.
 pub const CONNECTIONS_PER_WORKER: usize = 1 << 17;

@@ -20,7 +20,7 @@ const PIPE_BYTES: usize = 256 * 1024;
 /// Bytes that one relay moves per turn; what is left waits for the others.
 const TURN_BYTES: u64 = 1024 * 1024;
 /// Empty pipes that are kept for the next relays.
-const SPARE_PIPES_MAX: usize = 8;
+const SPARE_PIPES_MAX: usize = 64;
 
 /// The relays of a driver.
 #[derive(Default)]

@@ -43,12 +43,14 @@ impl Is {
     pub(super) const RELAY_FROM: u32 = 1 << 13;
     /// A relay brings what it is to send.
     pub(super) const RELAY_TO: u32 = 1 << 14;
-    /// The next receive is for one time. A client's first one, because many send one request and
-    /// leave: nothing is in flight then when the connection is to be closed. And the first one
-    /// after a relay.
+    /// A client's that has sent nothing yet. Many send one request and leave: the first receive is
+    /// for one time, so that nothing is in flight when it is to be closed.
     pub(super) const FRESH: u32 = 1 << 15;
     /// Stands in the list of those whose watch for hang-ups begins soon.
     pub(super) const UNWATCHED: u32 = 1 << 16;
+    /// Its last bodies were offered to relays. Receives are for one time, or the body would be in
+    /// buffers before the core has seen its head.
+    pub(super) const BULKY: u32 = 1 << 17;
 }
 
 /// One connection.

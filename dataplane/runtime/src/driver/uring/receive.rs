@@ -69,12 +69,12 @@ impl UringDriver {
         let Some(connection) = self.connections.find(conn) else {
             return;
         };
-        let fresh = connection.is(Is::FRESH);
+        let once = connection.is(Is::FRESH | Is::BULKY);
         connection.clear(Is::FRESH);
         let fd = connection.fd.as_fd();
         let flight = if stocked {
             let multi = self.caps.has(Feature::MultishotRecv);
-            let shots = match multi && !fresh {
+            let shots = match multi && !once {
                 true => Shots::Multi,
                 false => Shots::Once,
             };
@@ -156,8 +156,11 @@ impl UringDriver {
         if buffer.receivable() == 0 || !connection.is(Is::RECEIVE_ON) {
             connection.set(Is::EAGER);
             mark_dirty(connection, conn, &mut self.dirty);
-        } else {
+        } else if connection.is(Is::EAGER) {
             connection.clear(Is::EAGER);
+        } else {
+            // Twice in a row there was room left.
+            connection.clear(Is::BULKY);
         }
         Some(Event::Received { conn, buffer })
     }

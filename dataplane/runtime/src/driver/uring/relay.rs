@@ -34,7 +34,7 @@ impl UringDriver {
         let Some(connection) = self.connections.find(from) else {
             return;
         };
-        connection.set(Is::RELAY_FROM);
+        connection.set(Is::RELAY_FROM | Is::BULKY);
         if let Some(flight) = connection.receive
             && !connection.is(Is::RECEIVE_CANCELLED)
         {
@@ -157,8 +157,6 @@ impl UringDriver {
         }
         if let Some(connection) = self.connections.find(relay.from) {
             connection.clear(Is::RELAY_FROM);
-            // Who sent bulk will again: what comes with the next head is not to be copied first.
-            connection.set(Is::FRESH);
             mark_dirty(connection, relay.from, &mut self.dirty);
             // A poll stands where the receive belongs; a receive is told to end already.
             if let Some(flight) = connection.receive {
