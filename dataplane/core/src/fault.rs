@@ -2,6 +2,7 @@
 //! and `retry.rs` decides whether it may be tried again.
 
 use crate::http::Refusal;
+use crate::tls::Failure;
 
 /// Whose doing it was.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,6 +57,14 @@ pub enum Cause {
     Ended,
     /// This worker is out of buffers or connection slots.
     Exhausted,
+    /// TLS failed on the connection.
+    Tls(Failure),
+}
+
+impl From<Failure> for Cause {
+    fn from(failure: Failure) -> Self {
+        Self::Tls(failure)
+    }
 }
 
 /// A failure on the path.

@@ -59,6 +59,17 @@ pub const PROXY_UNIQUE_ID_BYTES_MAX: usize = 128;
 /// TLS is begun, and what a client may send before it is answered.
 pub const CLIENT_HELLO_BYTES_MAX: usize = 16 * 1024;
 
+/// Bytes of handshake messages that wait to be complete; rustls takes no message above 64 KiB.
+pub const TLS_HANDSHAKE_BYTES_MAX: usize = 64 * 1024 + 1024;
+/// Bytes of a message behind the handshake: a session ticket or a key update.
+pub const TLS_TICKET_BYTES_MAX: usize = 16 * 1024;
+/// Records without content, warnings and key updates that may follow each other.
+pub const TLS_IDLE_RECORDS_MAX: u8 = 32;
+/// Bytes of an incomplete record that are kept apart instead of holding a buffer for them.
+pub const TLS_KEPT_APART_MAX: usize = 256;
+/// Sessions that one worker remembers for one upstream TLS configuration.
+pub const TLS_SESSIONS_MAX: usize = 256;
+
 /// Header additions, and as many removals, of one level of a route configuration; as in Envoy.
 pub const EDITS_PER_LEVEL_MAX: usize = 1000;
 /// Bytes that the additions of one level may come to in one message.
@@ -87,6 +98,7 @@ pub const CONNECTIONS_PER_WORKER: usize = 1 << 17;
 // A chunk line in front (16 digits, CRLF) and the closing bytes behind must always fit.
 const _: () = assert!(HEADROOM >= CHUNK_SIZE_DIGITS_MAX + 2);
 const _: () = assert!(TAILROOM >= b"\r\n0\r\n\r\n".len());
+const _: () = assert!(TLS_KEPT_APART_MAX <= HEADROOM);
 const _: () = assert!(REQUEST_LINE_BYTES_MAX < HEAD_BYTES_MAX);
 const _: () = assert!(HEAD_FIELDS_MAX <= HEAD_FIELDS_CEILING);
 const _: () = assert!(BUFFERS_RESERVED * 4 <= BUFFERS_PER_WORKER);

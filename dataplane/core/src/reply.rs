@@ -102,6 +102,14 @@ pub fn reply_to(fault: Fault) -> Reply {
             "upstream_connect_failure",
             "upstream connection failed",
         ),
+        // No request was read or sent: with the client there is nobody to answer.
+        (Side::Downstream, Cause::Tls(failure)) => reply(0, Flags::default(), failure.label(), ""),
+        (_, Cause::Tls(failure)) => reply(
+            503,
+            Flags::UPSTREAM_CONNECTION_FAILURE,
+            failure.label(),
+            "TLS with the origin failed",
+        ),
         (_, Cause::ConnectTimeout) => reply(
             503,
             Flags::UPSTREAM_CONNECTION_FAILURE,

@@ -9,7 +9,7 @@ mod domains;
 mod edit;
 mod index;
 mod literal;
-mod matching;
+pub(crate) mod matching;
 mod redirect;
 mod regexes;
 mod rewrite;

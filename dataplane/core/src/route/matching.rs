@@ -150,7 +150,8 @@ fn integer(value: &[u8]) -> Option<i64> {
     std::str::from_utf8(value.trim_ascii()).ok()?.parse().ok()
 }
 
-fn text_matches(text: &StringMatch, value: &[u8]) -> bool {
+/// `StringMatcher`.
+pub(crate) fn text_matches(text: &StringMatch, value: &[u8]) -> bool {
     let ignore_case = text.ignore_case;
     match &text.pattern {
         Pattern::Exact(exact) => equal(value, exact.as_bytes(), ignore_case),
