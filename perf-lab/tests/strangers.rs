@@ -10,11 +10,11 @@ use std::fs;
 use std::path::Path;
 
 use folder::Folder;
-use protobuf::MessageDyn;
 use protobuf::descriptor::field_descriptor_proto::Type;
 use protobuf::reflect::{
     FieldDescriptor, FileDescriptor, MessageDescriptor, ReflectFieldRef, ReflectValueRef,
 };
+use protobuf::{CodedInputStream, MessageDyn};
 use protobuf_parse::Parser;
 use serde_json::{Map, Value, json};
 
@@ -49,6 +49,138 @@ fn another_parser_reads_the_schema() {
     assert_eq!(schema("smp.EnvironmentConfig").fields().count(), 7);
 }
 
+/// The fields of the specification, v0.6.1, in the order of their numbers, written down here and not
+/// taken from our files. Numbers begin with 1 and have no gaps.
+const SPECIFIED: [(&str, &str); 17] = [
+    (
+        "PerformanceTestConfig",
+        "smp_version id name labels clients duration",
+    ),
+    (
+        "PerformanceTestConfig.Client",
+        "internal load_generator protocol connections rps headers cookies body content_type \
+         endpoint_urls ssl_certificate additional_options",
+    ),
+    (
+        "PerformanceTestResult",
+        "smp_version id labels start_time end_time latencies_ms actual_qps details_uri test_id \
+         mesh_config_id env_id",
+    ),
+    (
+        "PerformanceTestResult.Latency",
+        "min average p50 p90 p99 max",
+    ),
+    (
+        "ServiceMeshConfig",
+        "smp_version id labels ingress_gateway sidecar mesh_telemetry mesh_policy \
+         mesh_control_plane mesh_policy_enabled mesh_telemetry_enabled mtls_enabled \
+         proxy_concurrency mesh_build proxy_build exp_group_uuid exp_uuid profile mesh_type \
+         application_metadata",
+    ),
+    (
+        "ServiceMeshConfig.IngressGateway",
+        "count cpu_mcores mem_mb rps bps",
+    ),
+    (
+        "ServiceMeshConfig.EgressGateway",
+        "count cpu_mcores mem_mb rps bps",
+    ),
+    (
+        "ServiceMeshConfig.Sidecar",
+        "count cpu_mcores mem_mb rps bps",
+    ),
+    (
+        "ServiceMeshConfig.MeshTelemetry",
+        "count cpu_mcores mem_mb rps",
+    ),
+    (
+        "ServiceMeshConfig.MeshPolicy",
+        "count cpu_mcores mem_mb rps cache_hit_rate",
+    ),
+    (
+        "ServiceMeshConfig.MeshControlPlane",
+        "count cpu_mcores mem_mb endpoints services sidecars virtual_services destination_rules \
+         lds_latency_ms cds_latency_ms",
+    ),
+    ("ServiceMesh", "type version labels annotations"),
+    (
+        "ApplicationMetadata",
+        "application_name application_version helmchart_name helmchart_version cnabspec_version \
+         compose_version cluster_name k8s_version_supported application_protocol",
+    ),
+    (
+        "EnvironmentConfig",
+        "smp_version id labels kubernetes_version nodes individual_workloads traffic_metadata",
+    ),
+    ("EnvironmentConfig.Node", "type cores mem_mb"),
+    (
+        "EnvironmentConfig.IndividualWorkload",
+        "name count cpu_mcores mem_mb",
+    ),
+    (
+        "EnvironmentConfig.TrafficMetadata",
+        "load_balance_name load_balance_ip host_endpoint prometheus_url http_headers user_agent \
+         ping_health_endpoint",
+    ),
+];
+
+/// Both sides of the other test read our files; a wrong number in them would go unseen without this.
+#[test]
+fn fields_have_the_numbers_of_the_specification() {
+    for (message, names) in SPECIFIED {
+        let fields = schema(&format!("smp.{message}"));
+        let mut fields: Vec<_> = fields
+            .fields()
+            .map(|field| (field.number(), field.name().to_owned()))
+            .collect();
+        fields.sort();
+        let specified: Vec<_> = (1..).zip(names.split(' ').map(str::to_owned)).collect();
+        assert_eq!(fields, specified, "{message}");
+    }
+}
+
+/// The bytes, field by field as they are on the wire, with no schema at all.
+#[test]
+fn the_bytes_have_the_numbers_of_the_specification() {
+    let campaign = made_up::small();
+    let folder = Folder::with("wire", &campaign);
+    let smp = folder.0.join(&campaign.runs[4].id).join("smp");
+    let yaml = fs::read_to_string(smp.join("result.yaml")).expect("written");
+    let yaml: Value = serde_saphyr::from_str(&yaml).expect("it is YAML");
+    let bytes = fs::read(smp.join("result.pb")).expect("written");
+    let mut input = CodedInputStream::from_bytes(&bytes);
+    let mut seen = Vec::new();
+    while let Some(tag) = input.read_raw_tag_or_eof().expect("a tag") {
+        let (number, kind) = (tag >> 3, tag & 7);
+        seen.push(number);
+        match (number, kind) {
+            (1 | 2 | 8..=11, 2) => {
+                let names = SPECIFIED[2].1.split(' ').collect::<Vec<_>>();
+                let text = input.read_string().expect("text");
+                assert_eq!(yaml[names[number as usize - 1]], text);
+            }
+            (3..=5, 2) => drop(input.read_bytes().expect("a message")),
+            (6, 2) => latencies(
+                &input.read_bytes().expect("a message"),
+                &yaml["latencies_ms"],
+            ),
+            (7, 1) => assert_eq!(yaml["actual_qps"], input.read_double().expect("a number")),
+            other => panic!("no such field: {other:?}"),
+        }
+    }
+    seen.dedup();
+    assert_eq!(seen, (1..=11).collect::<Vec<u32>>());
+}
+
+fn latencies(bytes: &[u8], yaml: &Value) {
+    let mut input = CodedInputStream::from_bytes(bytes);
+    for (number, name) in (1..).zip(["min", "average", "p50", "p90", "p99", "max"]) {
+        let tag = input.read_raw_tag_or_eof().expect("a tag");
+        assert_eq!(tag, Some(number << 3 | 1), "{name}");
+        assert_eq!(yaml[name], input.read_double().expect("a number"), "{name}");
+    }
+}
+
 /// A message of our files, read by the other parser.
 fn schema(name: &str) -> MessageDescriptor {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../proto");
@@ -64,7 +196,7 @@ fn schema(name: &str) -> MessageDescriptor {
     let found = files
         .iter()
         .find_map(|file| file.message_by_full_name(&format!(".{name}")));
-    found.expect("the message is in one of them")
+    found.unwrap_or_else(|| panic!("{name} is in one of them"))
 }
 
 /// The message in the spelling of `result.yaml`.
