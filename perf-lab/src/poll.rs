@@ -94,29 +94,23 @@ impl Poller {
     /// Adds a socket for edges of every kind.
     pub(crate) fn add_edges(&self, source: impl AsFd, token: u64) -> io::Result<()> {
         let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-        Ok(epoll::add(
-            &self.epoll,
-            source,
-            EventData::new_u64(token),
-            flags,
-        )?)
+        self.enter(source, token, flags)
     }
 
     /// Adds what is reported as long as it can be read.
     pub(crate) fn add(&self, source: impl AsFd, token: u64) -> io::Result<()> {
-        let data = EventData::new_u64(token);
-        Ok(epoll::add(&self.epoll, source, data, EventFlags::IN)?)
+        self.enter(source, token, EventFlags::IN)
     }
 
     /// The same for what several sets wait for: only one of them is woken.
     pub(crate) fn add_shared(&self, source: impl AsFd, token: u64) -> io::Result<()> {
         let flags = EventFlags::IN | EventFlags::EXCLUSIVE;
-        Ok(epoll::add(
-            &self.epoll,
-            source,
-            EventData::new_u64(token),
-            flags,
-        )?)
+        self.enter(source, token, flags)
+    }
+
+    fn enter(&self, source: impl AsFd, token: u64, flags: EventFlags) -> io::Result<()> {
+        let data = EventData::new_u64(token);
+        Ok(epoll::add(&self.epoll, source, data, flags)?)
     }
 
     /// Waits until `due` and appends what happened.

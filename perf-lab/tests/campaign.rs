@@ -11,7 +11,7 @@ use std::process::Command;
 use perf_lab::record::Campaign;
 use perf_lab::report::check::check;
 
-use room::{CELL, Room, campaign, errors};
+use room::{CELL, Room, beside_the_relay, campaign, errors};
 
 #[test]
 fn a_tiny_campaign_becomes_a_folder() {
@@ -22,10 +22,7 @@ fn a_tiny_campaign_becomes_a_folder() {
                  - {name: up, connections: 2, request: 64KiB, chunked: true}\n  \
                  - {name: refused, connections: 4, response: 1KiB, fail_every: 10}";
     let subjects = "[direct, relay-epoll, {name: second, like: relay-epoll}]";
-    let output = room
-        .run(&room.experiment(subjects, cells))
-        .output()
-        .unwrap();
+    let output = room.measure(subjects, cells);
     assert!(output.status.success(), "{}", errors(&output));
     let table = String::from_utf8_lossy(&output.stdout).into_owned();
     for name in [
@@ -96,7 +93,7 @@ fn order_is_a_palindrome(campaign: &Campaign) {
 fn a_subject_that_is_not_there_is_left_out() {
     let room = Room::new("absent");
     let subjects = "[relay-epoll, {name: absent, like: nginx, program: /nowhere/nginx}]";
-    let output = room.run(&room.experiment(subjects, CELL)).output().unwrap();
+    let output = room.measure(subjects, CELL);
     assert!(output.status.success(), "{}", errors(&output));
     let campaign = campaign(&room.folder());
     assert_eq!(campaign.skipped.len(), 1);
@@ -109,14 +106,8 @@ fn what_a_wrapper_starts_is_measured_with_it() {
     let room = Room::new("wrapper");
     let script = "\"$relay\" \"$@\" &\nrelay=$!\ntrap 'kill $relay; exit 0' TERM\nwait";
     let program = room.program(script);
-    let subjects = format!(
-        "[relay-epoll, {{name: mine, like: relay-epoll, program: {}}}]",
-        program.display()
-    );
-    let output = room
-        .run(&room.experiment(&subjects, CELL))
-        .output()
-        .unwrap();
+    let subjects = beside_the_relay("mine", &program, false);
+    let output = room.measure(&subjects, CELL);
     assert!(output.status.success(), "{}", errors(&output));
     let campaign = campaign(&room.folder());
     let mut own = campaign.runs.iter().filter(|run| run.subject == 1);

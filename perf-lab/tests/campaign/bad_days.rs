@@ -7,15 +7,14 @@ use std::process::{Command, Stdio};
 use perf_lab::record::Run;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::room::{CELL, Room, campaign, errors};
+use super::room::{CELL, Room, beside_the_relay, campaign, errors, refused};
 
 #[test]
 fn a_mistake_in_a_file_says_where_it_is() {
     let room = Room::new("mistake");
     let file = room.experiment("[relay-epoll]", "  - {name: a, conections: 4}");
     let output = room.run(&file).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let errors = errors(&output);
+    let errors = refused(&output);
     assert!(errors.contains("tiny.yaml:10:"), "{errors}");
     assert!(
         errors.contains("`conections`") && errors.contains("connections"),
@@ -28,12 +27,8 @@ fn a_mistake_in_a_file_says_where_it_is() {
 fn a_rate_that_cannot_be_reached_ends_the_campaign() {
     let room = Room::new("rate");
     let cell = "  - {name: a, connections: 1, response: 1MiB, rate: 1000000}";
-    let output = room
-        .run(&room.experiment("[relay-epoll]", cell))
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let errors = errors(&output);
+    let output = room.measure("[relay-epoll]", cell);
+    let errors = refused(&output);
     assert!(
         errors.contains("of 1000000 offered requests per second"),
         "{errors}"
@@ -51,10 +46,7 @@ fn a_subject_that_dies_is_told_with_its_log() {
     // It counts what it was started for: the ready check passes, the load kills it.
     let script = "\"$relay\" \"$@\" &\nsleep 0.3\nkill $!\necho out of cheese >&2\nexit 3";
     let program = room.program(script);
-    let subjects = format!(
-        "[relay-epoll, {{name: dying, like: relay-epoll, program: {}}}]",
-        program.display()
-    );
+    let subjects = beside_the_relay("dying", &program, false);
     let cell = "  - {name: a, connections: 4, response: 100}\n";
     let file = room.experiment(&subjects, cell);
     let output = room
@@ -63,10 +55,9 @@ fn a_subject_that_dies_is_told_with_its_log() {
         .args(["--subjects", "dying"])
         .output();
     let output = output.unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let errors = errors(&output);
+    let errors = refused(&output);
     assert!(
-        errors.contains("dying ended by itself (exit status: 3)"),
+        errors.contains("cell `a`: dying ended by itself (exit status: 3); find there why"),
         "{errors}"
     );
     assert!(
@@ -80,16 +71,9 @@ fn a_subject_that_dies_is_told_with_its_log() {
 fn a_subject_that_never_answers_is_told_with_its_log() {
     let room = Room::new("refuses");
     let program = room.program("echo cannot read my file; exit 78");
-    let subjects = format!(
-        "[{{name: bad, like: relay-epoll, program: {}}}, relay-epoll]",
-        program.display()
-    );
-    let output = room
-        .run(&room.experiment(&subjects, CELL))
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let errors = errors(&output);
+    let subjects = beside_the_relay("bad", &program, true);
+    let output = room.measure(&subjects, CELL);
+    let errors = refused(&output);
     assert!(
         errors.contains("bad ended by itself (exit status: 78)"),
         "{errors}"
@@ -104,14 +88,8 @@ fn cpu_time_of_processes_that_end_is_not_forgotten() {
     let script = "\"$relay\" \"$@\" &\nrelay=$!\ntrap 'kill $relay; exit 0' TERM\nwhile :; do \
                   sh -c 'i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done'; done";
     let program = room.program(script);
-    let subjects = format!(
-        "[{{name: mine, like: relay-epoll, program: {}}}, relay-epoll]",
-        program.display()
-    );
-    let output = room
-        .run(&room.experiment(&subjects, CELL))
-        .output()
-        .unwrap();
+    let subjects = beside_the_relay("mine", &program, true);
+    let output = room.measure(&subjects, CELL);
     assert!(output.status.success(), "{}", errors(&output));
     let campaign = campaign(&room.folder());
     for run in campaign.runs.iter().filter(|run| run.subject == 0) {
@@ -127,16 +105,9 @@ fn answers_that_the_origin_did_not_give_are_void_and_an_exit_code() {
     let room = Room::new("foreign");
     // It answers by itself, and right: only the origin knows that it was never asked.
     let program = room.program("exec \"$relay\" origin --listen \"$3\"");
-    let subjects = format!(
-        "[relay-epoll, {{name: sly, like: relay-epoll, program: {}}}]",
-        program.display()
-    );
-    let output = room
-        .run(&room.experiment(&subjects, CELL))
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let errors = errors(&output);
+    let subjects = beside_the_relay("sly", &program, false);
+    let output = room.measure(&subjects, CELL);
+    let errors = refused(&output);
     assert!(
         errors.contains("sly under a: 2 of 2 runs are void: "),
         "{errors}"
@@ -160,16 +131,9 @@ fn one_bad_run_among_good_ones_is_named_and_an_exit_code() {
         seen = seen.display()
     );
     let program = room.program(&script);
-    let subjects = format!(
-        "[relay-epoll, {{name: sly, like: relay-epoll, program: {}}}]",
-        program.display()
-    );
-    let output = room
-        .run(&room.experiment(&subjects, CELL))
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let errors = errors(&output);
+    let subjects = beside_the_relay("sly", &program, false);
+    let output = room.measure(&subjects, CELL);
+    let errors = refused(&output);
     assert!(
         errors.contains("sly under a: 1 of 2 runs are void: "),
         "{errors}"
@@ -180,17 +144,10 @@ fn one_bad_run_among_good_ones_is_named_and_an_exit_code() {
 fn no_rate_is_derived_from_wrong_answers() {
     let room = Room::new("maximum");
     let program = room.program("exec \"$relay\" origin --listen \"$3\"");
-    let subjects = format!(
-        "[relay-epoll, {{name: sly, like: relay-epoll, program: {}}}]",
-        program.display()
-    );
+    let subjects = beside_the_relay("sly", &program, false);
     let cell = "  - {name: a, connections: 4, response: 100, load: 50%}";
-    let output = room
-        .run(&room.experiment(&subjects, cell))
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let errors = errors(&output);
+    let output = room.measure(&subjects, cell);
+    let errors = refused(&output);
     assert!(
         errors.contains("sly under a in a closed loop: ") && errors.contains("the origin read 0"),
         "{errors}"
@@ -286,8 +243,7 @@ fn without_perf_it_is_said_how_to_have_it() {
         .env("PATH", &room.0)
         .output()
         .unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let errors = errors(&output);
+    let errors = refused(&output);
     assert!(errors.contains("apt-get install linux-perf"), "{errors}");
     assert!(!room.results().exists());
 }

@@ -48,6 +48,12 @@ impl Room {
         command
     }
 
+    /// Runs an experiment of these subjects and cells to its end.
+    pub(crate) fn measure(&self, subjects: &str, cells: &str) -> Output {
+        let file = self.experiment(subjects, cells);
+        self.run(&file).output().unwrap()
+    }
+
     pub(crate) fn results(&self) -> PathBuf {
         self.0.join("results")
     }
@@ -88,3 +94,22 @@ pub(crate) fn errors(output: &Output) -> String {
 }
 
 pub(crate) const CELL: &str = "  - {name: a, connections: 4, response: 100}";
+
+/// What it said when it refused.
+#[track_caller]
+pub(crate) fn refused(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(1), "{}", errors(output));
+    errors(output)
+}
+
+/// The relay and a program in its place, in this order or, `first`, the other way round.
+pub(crate) fn beside_the_relay(name: &str, program: &Path, first: bool) -> String {
+    let own = format!(
+        "{{name: {name}, like: relay-epoll, program: {}}}",
+        program.display()
+    );
+    match first {
+        true => format!("[{own}, relay-epoll]"),
+        false => format!("[relay-epoll, {own}]"),
+    }
+}
