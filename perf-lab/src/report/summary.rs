@@ -177,7 +177,11 @@ fn row(campaign: &Campaign, cell: usize, subject: usize) -> Row {
         ratio: ratio.and_then(|ratio| Estimate::of(&ratio)),
         throughput: middle(&valid, |run| Some(throughput(run))).unwrap_or(0.0),
         latency: latency_of(campaign, cell, subject),
-        kib_per_connection: middle(&valid, |run| kib_per_connection(run, open)),
+        kib_per_connection: match campaign.subjects[subject].product.as_str() {
+            // What grows there is the load itself.
+            "direct" => None,
+            _ => middle(&valid, |run| kib_per_connection(run, open)),
+        },
         switches_per_request: middle(&valid, switches_per_request),
         connects_per_request: middle(&valid, connects_per_request).unwrap_or(0.0),
         steal: valid.iter().map(|run| run.cost.steal).fold(0.0, f64::max),

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use penstock_core::chance::Chance;
 
-use super::folder::Folder;
+use super::folder::{Folder, advise};
 use super::once::{Once, measure};
 use super::place::Place;
 use super::progress::Progress;
@@ -137,7 +137,10 @@ impl<'a> Bench<'a> {
         let workload = &self.experiment.cells[cell];
         let once = self.setup(workload, &self.subjects[subject], rate)?;
         let place = once.place;
-        let measured = measure(&once)?;
+        let measured = measure(&once).map_err(|error| {
+            let (cell, kind) = (&workload.name, error.kind());
+            io::Error::new(kind, format!("cell `{cell}`: {error}"))
+        })?;
         let verdict = rules::judge(workload, &self.subjects[subject], rate, &measured);
         let had_missed = self.missed.contains(&(cell, subject));
         self.missed.retain(|pair| *pair != (cell, subject));
@@ -205,7 +208,7 @@ impl<'a> Bench<'a> {
     pub(super) fn conclude(mut self) -> io::Result<PathBuf> {
         self.campaign.ended = now();
         self.campaign.complete = true;
-        report::write(&self.campaign, self.folder.path())?;
+        report::write(&self.campaign, self.folder.path()).map_err(advise)?;
         self.folder.finish(&self.campaign)
     }
 

@@ -47,7 +47,10 @@ pub(super) fn find_all(experiment: &Experiment) -> (Vec<Found>, Vec<Skipped>) {
             .collect();
         if let Some((_, why)) = unfit.first() {
             let names: Vec<&str> = unfit.iter().map(|(name, _)| *name).collect();
-            skip(format!("{why} ({})", names.join(", ")));
+            skip(match names.len() < experiment.cells.len() {
+                true => format!("{why} (in {} only)", names.join(", ")),
+                false => why.clone(),
+            });
         }
         if unfit.len() < experiment.cells.len() {
             all.push(found);

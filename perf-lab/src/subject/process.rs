@@ -188,7 +188,11 @@ impl Process {
             None => Ok(()),
             Some(status) => {
                 let what = format!("{} ended by itself ({status})", self.name);
-                Err(io::Error::other(format!("{what}; {}", self.tail())))
+                let remedy = "find there why it ended, or leave it out with --subjects";
+                Err(io::Error::other(format!(
+                    "{what}; {remedy}; {}",
+                    self.tail()
+                )))
             }
         }
     }

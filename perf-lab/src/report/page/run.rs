@@ -92,7 +92,10 @@ fn figures(entry: &Entry<'_>) -> String {
         ("Resident memory", words::bytes(cost.resident)),
         (
             "Memory per connection",
-            some(kib_per_connection(run, open), "KiB"),
+            some(
+                kib_per_connection(run, open).filter(|_| !entry.is_direct()),
+                "KiB",
+            ),
         ),
         ("Switches per request", some(switches_per_request(run), "")),
         ("Threads", cost.threads.to_string()),
