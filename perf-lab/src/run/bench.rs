@@ -201,7 +201,17 @@ impl<'a> Bench<'a> {
                 names.0, names.1
             ));
         }
+        lines.extend(self.missed.iter().filter_map(|pair| self.unreached(*pair)));
         lines
+    }
+
+    /// Of a pair whose last run missed the rate of the file, and of which no run counts.
+    fn unreached(&self, pair: (usize, usize)) -> Option<String> {
+        let own = self.campaign.runs.iter();
+        let mut own = own.filter(|run| (run.cell, run.subject) == pair);
+        let last = own.clone().next_back()?;
+        let none = own.all(|run| !run.void.is_empty());
+        none.then(|| format!("no run reached the rate of the file: {}", last.void))
     }
 
     /// Report and final name.
