@@ -305,6 +305,8 @@ family! {
             "Receives that found no buffer.";
         sq_full: Counter = "penstock_io_uring_sq_full_total", "Submission queue full in mid turn.";
         cq_overflow: Counter = "penstock_io_uring_cq_overflow_total", "Completion queue overflows.";
+        late_wakeups: Counter = "penstock_worker_late_wakeups_total",
+            "Waits of a full second that found something: a lost wake-up, or an overload.";
         buffers_in_use: Gauge = "penstock_worker_buffers_in_use", "Buffers outside the pool.";
         connections: Gauge = "penstock_worker_connections", "Connections, both sides.";
         exchanges: Gauge = "penstock_worker_exchanges", "Exchanges open now.";

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use penstock_core::config::SinkId;
 use penstock_core::event::{Event, Now, Time};
@@ -18,6 +19,10 @@ use crate::mailbox::{Command, Inbox};
 /// Events handled before the operations that they caused are submitted: a bound on how long the
 /// first answer of a turn waits for the last event.
 const EVENTS_PER_TURN: usize = 1024;
+
+/// The longest wait. Nothing needs it, but a wake-up that a kernel loses would else hang whoever
+/// waits for it for ever.
+const WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// Takes one access-log line to its sink; false if it had to be dropped. Must not block.
 pub type LogWriter = Box<dyn FnMut(SinkId, &[u8]) -> bool>;
@@ -40,10 +45,11 @@ pub struct Worker<D, M> {
     pub draining: bool,
 }
 
-/// Whether the loop goes on.
+/// What the mailbox held.
 #[derive(PartialEq, Eq)]
-enum Next {
-    Turn,
+enum Mail {
+    None,
+    Some,
     Stop,
 }
 
@@ -53,8 +59,12 @@ impl<D: Driver, M: Machine> Worker<D, M> {
         let clock = Clock::new();
         let mut now = clock.now();
         let mut drained = false;
+        // How long the last wait took, and whether it brought events.
+        let (mut waited, mut handled) = (0, false);
         loop {
-            if self.take_mailbox(now) == Next::Stop {
+            let mail = self.take_mailbox(now);
+            self.count_late(waited, handled || mail != Mail::None);
+            if mail == Mail::Stop {
                 return Ok(());
             }
             if !drained && self.machine.is_drained() {
@@ -67,12 +77,13 @@ impl<D: Driver, M: Machine> Worker<D, M> {
                 .buffers_in_use
                 .set(self.machine.buffers().in_use() as u64);
             let before = clock.time();
-            let until = self.machine.poll_timeout();
+            let until = self.machine.poll_timeout().min(before.after(WAIT_MAX));
             self.driver.wait(self.machine.buffers(), before, until)?;
             let turn = now;
             now = clock.now();
             self.count(turn.time, before, now.time);
-            self.handle_events(now);
+            waited = now.time.since(before);
+            handled = self.handle_events(now);
             if self.machine.poll_timeout() <= now.time {
                 self.machine.handle_timeout(now);
                 self.drain_ops();
@@ -81,7 +92,8 @@ impl<D: Driver, M: Machine> Worker<D, M> {
         }
     }
 
-    fn take_mailbox(&mut self, now: Now) -> Next {
+    fn take_mailbox(&mut self, now: Now) -> Mail {
+        let mut mail = Mail::None;
         while let Some((ticket, command)) = self.inbox.poll() {
             match command {
                 Command::Snapshot { snapshot, sockets } => {
@@ -99,12 +111,13 @@ impl<D: Driver, M: Machine> Worker<D, M> {
                 Command::Stop => {
                     self.write_log();
                     self.inbox.acknowledge(ticket);
-                    return Next::Stop;
+                    return Mail::Stop;
                 }
             }
             self.inbox.acknowledge(ticket);
+            mail = Mail::Some;
         }
-        Next::Turn
+        mail
     }
 
     fn listen(&mut self, sockets: Vec<ListenSocket>) {
@@ -116,14 +129,16 @@ impl<D: Driver, M: Machine> Worker<D, M> {
         }
     }
 
+    /// True if there were any.
     #[inline]
-    fn handle_events(&mut self, now: Now) {
-        for _ in 0..EVENTS_PER_TURN {
+    fn handle_events(&mut self, now: Now) -> bool {
+        for count in 0..EVENTS_PER_TURN {
             let Some(event) = self.driver.poll_event(self.machine.buffers()) else {
-                break;
+                return count > 0;
             };
             self.handle(event, now);
         }
+        true
     }
 
     /// Operations are drained after every event, so that back-pressure holds from the next one on.
@@ -163,4 +178,15 @@ impl<D: Driver, M: Machine> Worker<D, M> {
         stats.counters.wait_ns.add(after.since(before));
         stats.loop_duration.record(busy);
     }
+
+    /// Counts a wait that lasted to its bound although something had come: nobody woke the worker.
+    #[inline]
+    fn count_late(&self, waited: u64, found: bool) {
+        if found && u128::from(waited) >= WAIT_MAX.as_nanos() {
+            self.stats.of(self.index).counters.late_wakeups.add(1);
+        }
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,10 +20,11 @@ use crate::world::{World, WorldOptions};
 use crate::{GET, OK};
 
 /// Counted by the worker's loop and by its driver.
-const BY_THE_RUNTIME: [&str; 7] = [
+const BY_THE_RUNTIME: [&str; 8] = [
     "penstock_worker_turns_total",
     "penstock_worker_busy_nanoseconds_total",
     "penstock_worker_wait_nanoseconds_total",
+    "penstock_worker_late_wakeups_total",
     "penstock_worker_buffers_in_use",
     "penstock_io_uring_buffers_exhausted_total",
     "penstock_io_uring_sq_full_total",
