@@ -437,7 +437,8 @@ impl Ring {
         match &self.registered {
             Some(registered) => registered.name(),
             None => enter::RingName::descriptor(self.io.as_raw_fd()),
-        }
+        };
+        name.without_iowait(self.features.no_iowait)
     }
 
     fn cancel_everything(&mut self) {

@@ -38,6 +38,8 @@ pub struct Features {
     pub no_sqarray: bool,
     /// The ring is registered with its thread.
     pub registered_ring: bool,
+    /// Waiting in it need not be accounted as waiting for a disk (6.15).
+    pub no_iowait: bool,
 }
 
 /// How often the queues are halved when the kernel finds no memory for them. It wants them in one
@@ -91,6 +93,7 @@ fn finish(io: IoUring, no_sqarray: bool) -> io::Result<(IoUring, Features)> {
     if !complete {
         return Err(io::Error::from_raw_os_error(libc::EINVAL));
     }
+    let no_iowait = parameters.is_feature_no_iowait();
     // Nothing here may ever need a kernel worker thread; if something does, one is plenty.
     let _ = io.submitter().register_iowq_max_workers(&mut [1, 1]);
     Ok((
@@ -98,6 +101,7 @@ fn finish(io: IoUring, no_sqarray: bool) -> io::Result<(IoUring, Features)> {
         Features {
             no_sqarray,
             registered_ring: false,
+            no_iowait,
         },
     ))
 }
