@@ -19,6 +19,7 @@ mod block;
 mod enter;
 mod flights;
 mod group;
+mod loan;
 mod parcel;
 mod setup;
 
@@ -40,6 +41,8 @@ pub use self::setup::{Features, RingOptions};
 use self::enter::RegisteredRing;
 use self::flights::{Cargo, Flights};
 use self::group::Group;
+use self::loan::Loan;
+use self::parcel::Contents;
 use crate::address::RawAddress;
 
 /// The only buffer group of a ring.
@@ -130,7 +133,7 @@ pub struct Ring {
     /// Parcels for the next sends.
     #[expect(
         clippy::vec_box,
-        reason = "the kernel knows their addresses: they must not move"
+        reason = "they are large, and leave and come back as boxes"
     )]
     parcels: Vec<Box<Parcel>>,
     /// Entries that the full submission queue could not take.
@@ -269,31 +272,27 @@ impl Ring {
             Push::WithFin => libc::MSG_MORE,
         };
         let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL | more;
-        let flight = self.flights.take_off(token, Cargo::Send(parcel));
-        let Some(Cargo::Send(parcel)) = self.flights.cargo(flight) else {
-            unreachable!("it was recorded in the line above");
-        };
-        let entry = match parcel.single() {
-            Some((start, len)) => opcode::Send::new(fd, start, len).flags(flags).build(),
-            None => opcode::SendMsg::new(fd, parcel.message())
+        let loan = Loan::new(parcel);
+        // SAFETY: the kernel does not know of the parcel yet, so that this reference is the only
+        // one; it ends with the match, and what it yields points into the loan, which stays in its
+        // record until the send is over.
+        let entry = match unsafe { &mut *loan.as_ptr() }.contents() {
+            Contents::Window(start, len) => opcode::Send::new(fd, start, len).flags(flags).build(),
+            Contents::Message(message) => opcode::SendMsg::new(fd, message)
                 .flags(flags as u32)
                 .build(),
         };
-        self.push(entry.user_data(flight.0.get()));
-        flight
+        self.start(entry, token, Cargo::Send(loan))
     }
 
     /// Connects a (blocking) socket.
     pub fn connect(&mut self, socket: BorrowedFd<'_>, address: SocketAddr, token: u64) -> Flight {
         let fd = types::Fd(socket.as_raw_fd());
-        let raw = Box::new(RawAddress::from(address));
-        let flight = self.flights.take_off(token, Cargo::Address(raw));
-        let Some(Cargo::Address(raw)) = self.flights.cargo(flight) else {
-            unreachable!("it was recorded in the line above");
-        };
-        let entry = opcode::Connect::new(fd, raw.as_ptr(), raw.len()).build();
-        self.push(entry.user_data(flight.0.get()));
-        flight
+        let loan = Loan::new(Box::new(RawAddress::from(address)));
+        // SAFETY: nobody else knows of the address yet, and it is only read from here on.
+        let (start, len) = unsafe { ((*loan.as_ptr()).as_ptr(), (*loan.as_ptr()).len()) };
+        let entry = opcode::Connect::new(fd, start, len).build();
+        self.start(entry, token, Cargo::Address(loan))
     }
 
     /// Waits for readiness; with [`Shots::Multi`] for every edge of it.
@@ -368,7 +367,7 @@ impl Ring {
             .and_then(|id| self.unstock(id, result.unwrap_or(0)));
         let cargo = match (received, cargo, result) {
             (Some(block), _, _) => Returned::Received(block),
-            (None, Cargo::Send(parcel), _) => Returned::Sent(parcel),
+            (None, Cargo::Send(loan), _) => Returned::Sent(loan.into_box()),
             (None, Cargo::Accept, Ok(fd)) => {
                 // SAFETY: the kernel made this descriptor for the accept that just completed, and
                 // tells it to nobody else.
@@ -434,7 +433,7 @@ impl Ring {
     }
 
     fn ring_name(&self) -> enter::RingName {
-        match &self.registered {
+        let name = match &self.registered {
             Some(registered) => registered.name(),
             None => enter::RingName::descriptor(self.io.as_raw_fd()),
         };

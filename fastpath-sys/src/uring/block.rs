@@ -2,7 +2,7 @@
 
 use std::mem::ManuallyDrop;
 use std::ops::Range;
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 
 /// A block of bytes and the part of it that counts: what to send, where to receive, or what
 /// arrived.
@@ -69,6 +69,3 @@ impl Drop for Held {
         drop(unsafe { Box::from_raw(self.bytes.as_ptr()) });
     }
 }
-
-/// The start and length of an empty window, for places that must name memory and have none.
-pub(super) const NOWHERE: (*const u8, u32) = (ptr::null(), 0);

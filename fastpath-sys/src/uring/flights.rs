@@ -3,6 +3,7 @@
 use std::num::NonZeroU64;
 
 use super::Flight;
+use super::loan::Loan;
 use super::parcel::Parcel;
 use crate::address::RawAddress;
 
@@ -13,9 +14,9 @@ pub(super) enum Cargo {
     /// Nothing, but its results are descriptors.
     Accept,
     /// What it sends.
-    Send(Box<Parcel>),
+    Send(Loan<Parcel>),
     /// Where it connects to.
-    Address(Box<RawAddress>),
+    Address(#[expect(dead_code, reason = "held for the kernel alone")] Loan<RawAddress>),
 }
 
 struct Record {
@@ -58,17 +59,11 @@ impl Flights {
         Flight(NonZeroU64::new(name).expect("the generation is not 0"))
     }
 
-    /// What an operation in flight owns, where it will stay until the end: the place to take
-    /// pointers of.
-    pub(super) fn cargo(&mut self, flight: Flight) -> Option<&mut Cargo> {
-        let record = self.records.get_mut(flight.0.get() as u32 as usize)?;
-        record.flight.as_mut().map(|(_, cargo)| cargo)
-    }
-
     /// The token of an operation that has a completion; with its final one, also what it owned.
     ///
-    /// # Panics If the kernel names an operation that is not in flight: then nothing about memory
-    /// can be trusted.
+    /// # Panics
+    /// If the kernel names an operation that is not in flight: then nothing about memory can be
+    /// trusted.
     pub(super) fn land(&mut self, name: u64, more: bool) -> (u64, Cargo) {
         let index = name as u32;
         let record = self.records.get_mut(index as usize);

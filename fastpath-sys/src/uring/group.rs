@@ -80,13 +80,16 @@ impl Group {
             return Err(held.into_block());
         };
         let slot = usize::from(self.tail & self.mask);
+        let wire = WireEntry {
+            address: held.window() as u64,
+            len: held.len(),
+            id,
+        };
         // SAFETY: the slot lies inside the array. The kernel reads it only below the tail that it
-        // sees, and at most `entries` blocks are in the ring, so it is done with this slot. The
-        // three fields are written one by one because in the first entry the fourth is the tail.
-        let entry = unsafe { &mut *self.ring.as_ptr().add(slot) };
-        entry.set_addr(held.window() as u64);
-        entry.set_len(held.len());
-        entry.set_bid(id);
+        // sees, and at most `entries` blocks are in the ring, so it is done with this slot. It is
+        // written without a reference, which would claim the whole array entry, and in the first
+        // one the kernel reads the tail at the same time.
+        unsafe { wire.write(self.ring.as_ptr().add(slot)) };
         self.held[usize::from(id)] = Some(held);
         self.tail = self.tail.wrapping_add(1);
         self.publish();
@@ -123,6 +126,33 @@ impl Group {
         Some(block)
     }
 }
+
+/// What `struct io_uring_buf` begins with: all that we write of it.
+struct WireEntry {
+    address: u64,
+    len: u32,
+    id: u16,
+}
+
+impl WireEntry {
+    /// Writes the three fields one by one: in the first entry, the two bytes behind them are the
+    /// tail.
+    ///
+    /// # Safety
+    /// `entry` must be valid for writes, and the kernel must not read these fields meanwhile.
+    unsafe fn write(self, entry: *mut BufRingEntry) {
+        let entry = entry.cast::<u8>();
+        // SAFETY: the offsets are those of the kernel's ABI, inside the 16 bytes of an entry, which
+        // is aligned for each of them; the rest is the caller's promise.
+        unsafe {
+            entry.cast::<u64>().write(self.address);
+            entry.add(8).cast::<u32>().write(self.len);
+            entry.add(12).cast::<u16>().write(self.id);
+        }
+    }
+}
+
+const _: () = assert!(size_of::<BufRingEntry>() == 16 && align_of::<BufRingEntry>() >= 8);
 
 impl Drop for Group {
     fn drop(&mut self) {

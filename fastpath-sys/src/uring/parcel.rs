@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::mem;
+use std::ptr;
 
-use super::block::{Block, Held, NOWHERE};
+use super::block::{Block, Held};
 
 /// Blocks that leave with one call, in their order.
 pub struct Parcel {
@@ -42,18 +43,17 @@ impl Parcel {
         self.drain().for_each(drop);
     }
 
-    /// The only window of a parcel of one (or no) block.
-    pub(super) fn single(&self) -> Option<(*const u8, u32)> {
+    /// How the kernel finds what is in it. Good as long as the parcel neither moves nor changes,
+    /// which the ring sees to: it is lent to the kernel until the send is over.
+    pub(super) fn contents(&mut self) -> Contents {
         match &self.blocks[..self.count] {
-            [] => Some(NOWHERE),
-            [Some(held)] => Some((held.window().cast_const(), held.len())),
-            _ => None,
+            [] => Contents::Window(ptr::null(), 0),
+            [Some(held)] => Contents::Window(held.window().cast_const(), held.len()),
+            _ => Contents::Message(self.message()),
         }
     }
 
-    /// The message that names all windows. Good as long as the parcel neither moves nor changes,
-    /// which the ring sees to: it is boxed, and in a record until the send is over.
-    pub(super) fn message(&mut self) -> *const libc::msghdr {
+    fn message(&mut self) -> *const libc::msghdr {
         for (slice, held) in self
             .slices
             .iter_mut()
@@ -68,13 +68,21 @@ impl Parcel {
     }
 }
 
+/// What of a parcel the kernel is told.
+pub(super) enum Contents {
+    /// Start and length of its only window; null and 0 if it is empty.
+    Window(*const u8, u32),
+    /// The message that names all windows.
+    Message(*const libc::msghdr),
+}
+
 impl Default for Parcel {
     fn default() -> Self {
         Self {
             // SAFETY: msghdr is a plain C struct; all zeroes is an empty message.
             message: unsafe { mem::zeroed() },
             slices: [libc::iovec {
-                iov_base: std::ptr::null_mut(),
+                iov_base: ptr::null_mut(),
                 iov_len: 0,
             }; Self::LIMIT],
             blocks: [const { None }; Self::LIMIT],
