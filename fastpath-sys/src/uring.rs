@@ -151,6 +151,8 @@ pub struct Counts {
     pub sq_full: u64,
     /// The completion queue overflowed into kernel memory.
     pub cq_overflow: u64,
+    /// Cancels that had to be repeated because they did not find what goes on.
+    pub cancels_missed: u64,
 }
 
 impl Ring {
@@ -317,8 +319,17 @@ impl Ring {
     /// Asks for the end of an operation. Its final completion comes all the same, cancelled or not.
     pub fn cancel(&mut self, flight: Flight) {
         let entry = opcode::AsyncCancel::new(flight.0.get()).build();
-        // ENOENT and EALREADY are normal: the operation ended by itself, or is about to.
-        self.push(entry.flags(Flags::SKIP_SUCCESS).user_data(UNHEEDED));
+        let name = Flights::cancel_name(flight);
+        self.push(entry.flags(Flags::SKIP_SUCCESS).user_data(name));
+    }
+
+    /// A cancel failed (ENOENT, EALREADY). Mostly the operation ended by itself. But one that just
+    /// has work to do is not found either, and may wait anew when that is done: it is asked again.
+    fn cancel_again(&mut self, name: u64) {
+        if let Some(flight) = self.flights.missed(name) {
+            self.counts.cancels_missed += 1;
+            self.cancel(flight);
+        }
     }
 
     /// Closes a descriptor behind everything that was started before. What is in flight on it must
@@ -348,8 +359,10 @@ impl Ring {
     pub fn poll_completion(&mut self) -> Option<Completion> {
         loop {
             let entry = self.io.completion().next()?;
-            if entry.user_data() != UNHEEDED {
-                return Some(self.complete(&entry));
+            match entry.user_data() {
+                UNHEEDED => {}
+                name if flights::is_cancel(name) => self.cancel_again(name),
+                _ => return Some(self.complete(&entry)),
             }
         }
     }

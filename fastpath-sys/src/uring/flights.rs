@@ -7,6 +7,14 @@ use super::loan::Loan;
 use super::parcel::Parcel;
 use crate::address::RawAddress;
 
+/// Set in the names of cancels; no slab has so many records that it were part of an index.
+const CANCEL: u64 = 1 << 31;
+
+/// True for the names that cancels have.
+pub(super) fn is_cancel(name: u64) -> bool {
+    name & CANCEL != 0
+}
+
 /// What an operation owns until its final completion.
 pub(super) enum Cargo {
     /// Nothing.
@@ -52,11 +60,26 @@ impl Flights {
             (self.records.len() - 1) as u32
         });
         let record = &mut self.records[index as usize];
+        debug_assert_eq!(u64::from(index) & CANCEL, 0, "the bit is taken");
         // Generations start at 1 and skip 0, so that no flight is named 0.
         record.generation = record.generation.checked_add(1).unwrap_or(1);
         record.flight = Some((token, cargo));
         let name = u64::from(record.generation) << 32 | u64::from(index);
         Flight(NonZeroU64::new(name).expect("the generation is not 0"))
+    }
+
+    /// The name by which the cancel of an operation is known.
+    pub(super) fn cancel_name(flight: Flight) -> u64 {
+        flight.0.get() | CANCEL
+    }
+
+    /// The operation that a cancel was for, if this is the name of a cancel and the operation is
+    /// still in flight: then the cancel missed it.
+    pub(super) fn missed(&self, name: u64) -> Option<Flight> {
+        let flight = NonZeroU64::new(name & !CANCEL).filter(|_| name & CANCEL != 0)?;
+        let record = self.records.get(flight.get() as u32 as usize)?;
+        let same = u64::from(record.generation) == name >> 32 && record.flight.is_some();
+        same.then_some(Flight(flight))
     }
 
     /// The token of an operation that has a completion; with its final one, also what it owned.

@@ -142,6 +142,39 @@ fn accept_connect_close() {
 }
 
 #[test]
+fn a_cancel_that_misses_is_repeated() {
+    let Some(mut ring) = ring(0) else { return };
+    // In flight for us, but not to be found for the kernel: as an operation is that runs.
+    let flight = ring.flights.take_off(7, Cargo::None);
+    ring.cancel(flight);
+    for count in 1..4 {
+        ring.enter(1, PATIENCE).unwrap();
+        assert!(ring.poll_completion().is_none());
+        assert_eq!(ring.counts().cancels_missed, count);
+    }
+    // Now it waits, under the same name.
+    let (_client, server) = pair();
+    let fd = types::Fd(server.as_raw_fd());
+    let poll = opcode::PollAdd::new(fd, libc::POLLIN as u32).build();
+    ring.push(poll.user_data(flight.0.get()));
+    let end = next(&mut ring);
+    assert_eq!((end.token, end.result), (7, Err(libc::ECANCELED)));
+}
+
+#[test]
+fn a_cancel_that_comes_too_late_is_not_repeated() {
+    let Some(mut ring) = ring(0) else { return };
+    let (mut client, server) = pair();
+    client.write_all(b"x").unwrap();
+    let poll = ring.poll(server.as_fd(), Readiness::Readable, Shots::Once, 1);
+    ring.cancel(poll);
+    assert_eq!(next(&mut ring).token, 1);
+    ring.enter(0, None).unwrap();
+    assert!(ring.poll_completion().is_none());
+    assert_eq!((ring.counts().cancels_missed, ring.in_flight()), (0, 0));
+}
+
+#[test]
 fn a_full_submission_queue_loses_nothing() {
     let options = RingOptions {
         submissions: 4,
