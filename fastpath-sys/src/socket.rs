@@ -7,7 +7,7 @@
 use std::io::{self, IoSlice};
 use std::mem;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
 use crate::address::RawAddress;
@@ -53,7 +53,7 @@ impl Default for ListenOptions {
 
 /// Binds and listens. `TCP_NODELAY` is always set: the proxy decides itself what leaves together.
 pub fn listen(address: SocketAddr, options: &ListenOptions) -> io::Result<OwnedFd> {
-    let socket = stream_socket(address)?;
+    let socket = stream_socket(address, 0)?;
     set_option(&socket, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
     if options.reuse_port {
         set_option(&socket, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
@@ -106,23 +106,20 @@ fn seconds(duration: Duration) -> libc::c_int {
     libc::c_int::try_from(duration.as_secs().max(1)).unwrap_or(libc::c_int::MAX)
 }
 
-/// What an accepted socket does when a call would block.
+/// What a listening socket does when a call would block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Blocking {
     /// Calls answer `EAGAIN` (epoll).
     No,
-    /// Calls may block; io_uring polls by itself and must not see `O_NONBLOCK`.
+    /// Calls may block; an accept by io_uring waits by itself only without `O_NONBLOCK`.
     Yes,
 }
 
 /// Takes one connection from a listening socket; `WouldBlock` if none waits (the listening socket
-/// must be non-blocking). The address is that of the client.
-pub fn accept(listener: BorrowedFd<'_>, mode: Blocking) -> io::Result<(OwnedFd, SocketAddr)> {
+/// must be non-blocking). The connection is non-blocking, the address is that of the client.
+pub fn accept(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, SocketAddr)> {
     let mut raw = RawAddress::empty();
-    let mut flags = libc::SOCK_CLOEXEC;
-    if mode == Blocking::No {
-        flags |= libc::SOCK_NONBLOCK;
-    }
+    let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
     // SAFETY: both pointers are into `raw`, which outlives the call; its length field says how much
     // room the storage has.
     let answer =
@@ -142,12 +139,9 @@ pub fn set_blocking(socket: BorrowedFd<'_>, mode: Blocking) -> io::Result<()> {
     Ok(())
 }
 
-/// A socket to connect with to `address`, with `TCP_NODELAY` set.
-pub fn outgoing(address: SocketAddr, mode: Blocking) -> io::Result<OwnedFd> {
-    let socket = stream_socket(address)?;
-    if mode == Blocking::No {
-        set_blocking(socket.as_fd(), mode)?;
-    }
+/// A non-blocking socket to connect with to `address`, with `TCP_NODELAY` set.
+pub fn outgoing(address: SocketAddr) -> io::Result<OwnedFd> {
+    let socket = stream_socket(address, libc::SOCK_NONBLOCK)?;
     set_option(&socket, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
     Ok(socket)
 }
@@ -294,14 +288,15 @@ fn not_internet() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "not an IPv4 or IPv6 address")
 }
 
-fn stream_socket(address: SocketAddr) -> io::Result<OwnedFd> {
+fn stream_socket(address: SocketAddr, flags: libc::c_int) -> io::Result<OwnedFd> {
     let family = if address.is_ipv4() {
         libc::AF_INET
     } else {
         libc::AF_INET6
     };
+    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | flags;
     // SAFETY: plain integers.
-    let fd = check(unsafe { libc::socket(family, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) })?;
+    let fd = check(unsafe { libc::socket(family, kind, 0) })?;
     // SAFETY: the kernel just gave us this descriptor and nobody else knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
@@ -330,14 +325,17 @@ fn set_option<T: Copy>(
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd;
+
     use super::*;
 
     fn pair() -> (OwnedFd, OwnedFd) {
         let listener = listen("127.0.0.1:0".parse().unwrap(), &ListenOptions::default()).unwrap();
         let address = local_address(listener.as_fd()).unwrap();
-        let client = outgoing(address, Blocking::Yes).unwrap();
-        assert_eq!(connect(client.as_fd(), address).unwrap(), Connect::Done);
-        let (server, remote) = accept(listener.as_fd(), Blocking::No).unwrap();
+        let client = outgoing(address).unwrap();
+        let begun = connect(client.as_fd(), address).unwrap();
+        assert_eq!(begun, Connect::InProgress);
+        let (server, remote) = accept(listener.as_fd()).unwrap();
         assert_eq!(remote, local_address(client.as_fd()).unwrap());
         assert_eq!(remote_address(client.as_fd()).unwrap(), address);
         (client, server)
@@ -428,9 +426,12 @@ mod tests {
         let listener = listen("127.0.0.1:0".parse().unwrap(), &ListenOptions::default()).unwrap();
         let address = local_address(listener.as_fd()).unwrap();
         drop(listener);
-        let socket = outgoing(address, Blocking::Yes).unwrap();
-        let error = connect(socket.as_fd(), address).unwrap_err();
-        assert_eq!(error.raw_os_error(), Some(libc::ECONNREFUSED));
+        let socket = outgoing(address).unwrap();
+        let error = match connect(socket.as_fd(), address) {
+            Ok(_) => take_error(socket.as_fd()).unwrap(),
+            Err(error) => error.raw_os_error().unwrap_or(0),
+        };
+        assert_eq!(error, libc::ECONNREFUSED);
         assert_eq!(take_error(socket.as_fd()).unwrap(), 0);
     }
 }

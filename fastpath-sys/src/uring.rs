@@ -219,22 +219,23 @@ impl Ring {
         }
     }
 
-    /// Accepts from a listening socket (which must be blocking). Connections come as
-    /// [`Returned::Accepted`].
+    /// Accepts from a listening socket (which must be blocking, or it does not wait). Connections
+    /// are non-blocking and come as [`Returned::Accepted`].
     pub fn accept(&mut self, listener: BorrowedFd<'_>, shots: Shots, token: u64) -> Flight {
         let fd = types::Fd(listener.as_raw_fd());
         let entry = match shots {
             Shots::Multi => opcode::AcceptMulti::new(fd)
-                .flags(libc::SOCK_CLOEXEC)
+                .flags(libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK)
                 .build(),
             Shots::Once => opcode::Accept::new(fd, std::ptr::null_mut(), std::ptr::null_mut())
-                .flags(libc::SOCK_CLOEXEC)
+                .flags(libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK)
                 .build(),
         };
         self.start(entry, token, Cargo::Accept)
     }
 
-    /// Receives into stocked blocks, which come as [`Returned::Received`].
+    /// Receives into stocked blocks, which come as [`Returned::Received`]. It waits for bytes also
+    /// with `O_NONBLOCK`.
     pub fn recv(&mut self, socket: BorrowedFd<'_>, shots: Shots, token: u64) -> Flight {
         let fd = types::Fd(socket.as_raw_fd());
         let entry = match shots {
@@ -260,7 +261,8 @@ impl Ring {
     }
 
     /// Sends all windows of a parcel in their order; the kernel goes on after a short send by
-    /// itself. The result may still be short if the connection breaks or the send is cancelled.
+    /// itself, also with `O_NONBLOCK`. The result may still be short if the connection breaks or
+    /// the send is cancelled.
     pub fn send(
         &mut self,
         socket: BorrowedFd<'_>,
@@ -287,7 +289,7 @@ impl Ring {
         self.start(entry, token, Cargo::Send(loan))
     }
 
-    /// Connects a (blocking) socket.
+    /// Connects a socket; it waits for the outcome also with `O_NONBLOCK`.
     pub fn connect(&mut self, socket: BorrowedFd<'_>, address: SocketAddr, token: u64) -> Flight {
         let fd = types::Fd(socket.as_raw_fd());
         let loan = Loan::new(Box::new(RawAddress::from(address)));

@@ -120,7 +120,7 @@ fn accept_connect_close() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let accept = ring.accept(listener.as_fd(), Shots::Multi, 1);
-    let socket = crate::socket::outgoing(address, crate::socket::Blocking::Yes).unwrap();
+    let socket = crate::socket::outgoing(address).unwrap();
     ring.connect(socket.as_fd(), address, 2);
     let mut accepted = None;
     for _ in 0..2 {
@@ -138,7 +138,7 @@ fn accept_connect_close() {
         (end.token, end.result, end.more),
         (1, Err(libc::ECANCELED), false)
     );
-    assert_eq!(TcpStream::from(socket).read(&mut [0; 1]).unwrap(), 0);
+    assert_eq!(to_the_end(socket), 0);
 }
 
 #[test]
@@ -172,6 +172,54 @@ fn a_cancel_that_comes_too_late_is_not_repeated() {
     ring.enter(0, None).unwrap();
     assert!(ring.poll_completion().is_none());
     assert_eq!((ring.counts().cancels_missed, ring.in_flight()), (0, 0));
+}
+
+/// Bytes until the end of a non-blocking socket.
+fn to_the_end(socket: OwnedFd) -> usize {
+    let mut stream = TcpStream::from(socket);
+    stream.set_nonblocking(false).unwrap();
+    stream.set_read_timeout(PATIENCE).unwrap();
+    stream.read_to_end(&mut Vec::new()).unwrap()
+}
+
+#[test]
+fn a_refused_connect_says_so() {
+    let Some(mut ring) = ring(0) else { return };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let socket = crate::socket::outgoing(address).unwrap();
+    ring.connect(socket.as_fd(), address, 1);
+    assert_eq!(next(&mut ring).result, Err(libc::ECONNREFUSED));
+}
+
+#[test]
+fn operations_wait_on_sockets_that_do_not() {
+    let Some(mut ring) = ring(4) else { return };
+    let (mut client, server) = pair();
+    server.set_nonblocking(true).unwrap();
+    for shots in [Shots::Once, Shots::Multi] {
+        ring.stock(block(&[0; 5])).unwrap();
+        ring.recv(server.as_fd(), shots, 1);
+        ring.enter(0, None).unwrap();
+        assert!(!ring.has_completions(), "nothing has arrived");
+        client.write_all(b"hello").unwrap();
+        let got = next(&mut ring);
+        assert!(matches!(got.cargo, Returned::Received(_)), "{got:?}");
+    }
+    // Far more than the socket takes.
+    const BYTES: usize = Parcel::LIMIT << 20;
+    let mut parcel = ring.parcel();
+    for _ in 0..Parcel::LIMIT {
+        parcel.push(block(&vec![1; 1 << 20])).unwrap();
+    }
+    ring.send(server.as_fd(), parcel, Push::Now, 2);
+    ring.enter(0, None).unwrap();
+    assert!(!ring.has_completions(), "there is no room yet");
+    std::thread::scope(|scope| {
+        scope.spawn(|| client.read_exact(&mut vec![0; BYTES]).unwrap());
+        assert_eq!(next(&mut ring).result, Ok(BYTES as u32));
+    });
 }
 
 #[test]

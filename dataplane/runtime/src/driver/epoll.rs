@@ -17,7 +17,7 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use fastpath_sys::epoll::{Edge, Epoll, Interest};
-use fastpath_sys::socket::{self, Blocking, Connect};
+use fastpath_sys::socket::{self, Connect};
 use penstock_core::buffer::BufferPool;
 use penstock_core::config::ListenerId;
 use penstock_core::event::{Close, ConnId, Event, IoFault, Op, Time};
@@ -283,7 +283,7 @@ impl EpollDriver {
     }
 
     fn start_connect(&mut self, conn: ConnId, address: std::net::SocketAddr) -> io::Result<()> {
-        let fd = socket::outgoing(address, Blocking::No)?;
+        let fd = socket::outgoing(address)?;
         let outcome = socket::connect(fd.as_fd(), address)?;
         self.epoll
             .add(fd.as_fd(), Interest::Both, connection::token(conn))?;

@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use fastpath_sys::socket::{self, Blocking};
+use fastpath_sys::socket;
 use penstock_core::event::{Event, Incoming};
 
 use crate::listen::ListenSocket;
@@ -18,8 +18,8 @@ pub(super) struct Lobby(VecDeque<OwnedFd>);
 
 impl Lobby {
     /// Takes one connection from a socket's backlog; the listening socket must be non-blocking.
-    pub(super) fn accept(&mut self, listener: &ListenSocket, mode: Blocking) -> io::Result<Event> {
-        let (fd, remote) = socket::accept(listener.socket.as_fd(), mode)?;
+    pub(super) fn accept(&mut self, listener: &ListenSocket) -> io::Result<Event> {
+        let (fd, remote) = socket::accept(listener.socket.as_fd())?;
         self.offer(listener, fd, remote)
     }
 

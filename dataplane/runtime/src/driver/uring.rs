@@ -20,7 +20,8 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use fastpath_sys::socket::{self, Blocking};
+use fastpath_sys::errno;
+use fastpath_sys::socket;
 use fastpath_sys::uring::{self, Block, Completion, Counts, Readiness, Ring, Shots};
 use penstock_core::buffer::{Buffer, BufferPool};
 use penstock_core::config::ListenerId;
@@ -209,7 +210,7 @@ impl Driver for UringDriver {
 /// Connecting and closing.
 impl UringDriver {
     fn connect(&mut self, conn: ConnId, address: SocketAddr) {
-        match socket::outgoing(address, Blocking::Yes) {
+        match socket::outgoing(address) {
             Ok(fd) => {
                 let mut connection = Connection::new(fd);
                 connection.set(Is::CONNECTING);

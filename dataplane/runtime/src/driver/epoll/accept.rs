@@ -122,7 +122,7 @@ impl EpollDriver {
 
     fn accept_one(&mut self, index: usize) -> io::Result<Event> {
         match self.listeners.get(index) {
-            Some(Some(listener)) => self.lobby.accept(&listener.socket, Blocking::No),
+            Some(Some(listener)) => self.lobby.accept(&listener.socket),
             _ => Err(io::Error::from_raw_os_error(errno::EAGAIN)),
         }
     }

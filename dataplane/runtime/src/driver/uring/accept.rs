@@ -81,7 +81,7 @@ impl UringDriver {
             return;
         }
         for _ in 0..BACKLOG_MOST {
-            let error = match self.lobby.accept(&listener.socket, Blocking::Yes) {
+            let error = match self.lobby.accept(&listener.socket) {
                 Ok(event) => {
                     self.immediate.push_back(event);
                     continue;

@@ -1,13 +1,10 @@
 //! Relays on the ring: its polls say when there is something to move or room for it.
 //!
 //! A poll stands where a receive of the source or a send of the sink would: whoever closes the
-//! connection cancels and awaits it like those. Sockets are blocking here, which `splice` would
-//! heed, so the two of a relay are not for as long as it lasts.
+//! connection cancels and awaits it like those.
 
-use std::io;
 use std::os::fd::AsFd;
 
-use fastpath_sys::socket::{self, Blocking};
 use fastpath_sys::uring::{Readiness, Shots};
 use penstock_core::event::{ConnId, Event};
 
@@ -66,7 +63,7 @@ impl UringDriver {
         if !sends || !reads && !holds {
             return;
         }
-        if !begun && self.begin_relay(index, from, to).is_err() {
+        if !begun && self.relays.begin(index).is_err() {
             return self.end_relay(index);
         }
         let Some(halt) = self.pump(index, from, to, reads) else {
@@ -89,19 +86,6 @@ impl UringDriver {
         }
     }
 
-    fn begin_relay(&mut self, index: usize, from: ConnId, to: ConnId) -> io::Result<()> {
-        self.relays.begin(index)?;
-        self.set_blocking(from, Blocking::No)?;
-        self.set_blocking(to, Blocking::No)
-    }
-
-    fn set_blocking(&mut self, conn: ConnId, mode: Blocking) -> io::Result<()> {
-        match self.connections.find(conn) {
-            Some(connection) => socket::set_blocking(connection.fd.as_fd(), mode),
-            None => Ok(()),
-        }
-    }
-
     fn pump(&mut self, index: usize, from: ConnId, to: ConnId, reads: bool) -> Option<Halt> {
         let (source, sink) = self.connections.find_both(from, to)?;
         let relay = self.relays.get_mut(index)?;
@@ -119,7 +103,7 @@ impl UringDriver {
         }
     }
 
-    fn await_room(&mut self, to: ConnId) {
+    pub(super) fn await_room(&mut self, to: ConnId) {
         if let Some(connection) = self.connections.find(to) {
             let token = Purpose::Writable(to).token();
             let fd = connection.fd.as_fd();
@@ -146,15 +130,6 @@ impl UringDriver {
     /// Both sides go the usual way again.
     fn end_relay(&mut self, index: usize) {
         let relay = self.relays.remove(index);
-        if relay.has_begun() {
-            for conn in [relay.from, relay.to] {
-                let busy = self.is_in_another(conn);
-                if !busy {
-                    // If it fails, the connection is broken and something else tells.
-                    let _ = self.set_blocking(conn, Blocking::Yes);
-                }
-            }
-        }
         if let Some(connection) = self.connections.find(relay.from) {
             connection.clear(Is::RELAY_FROM);
             mark_dirty(connection, relay.from, &mut self.dirty);
@@ -170,12 +145,5 @@ impl UringDriver {
                 self.ring.cancel(flight);
             }
         }
-    }
-
-    /// True if a relay in the other direction goes on.
-    fn is_in_another(&self, conn: ConnId) -> bool {
-        let other = self.relays.position(conn);
-        let other = other.and_then(|index| self.relays.get(index));
-        other.is_some_and(|relay| relay.has_begun())
     }
 }

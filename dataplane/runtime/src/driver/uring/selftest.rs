@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use fastpath_sys::errno;
 use fastpath_sys::pipe::Pipe;
-use fastpath_sys::socket::{self, Blocking};
+use fastpath_sys::socket;
 use fastpath_sys::uring::{
     Block, Completion, Parcel, Push, Readiness, Returned, Ring, RingOptions, Shots,
 };
@@ -60,11 +60,12 @@ fn small_ring(caps: &Caps) -> io::Result<Ring> {
     })
 }
 
-/// Connect, accept, a send of several blocks, readiness, cancel, close.
+/// Connect and accept, a send of several blocks, readiness, cancel, close; all of it on sockets
+/// that do not block, on which the ring has to wait all the same.
 fn basics(ring: &mut Ring) -> io::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
-    let client = socket::outgoing(address, Blocking::Yes)?;
+    let client = socket::outgoing(address)?;
     ring.accept(listener.as_fd(), Shots::Once, 1);
     ring.connect(client.as_fd(), address, 2);
     let (first, second) = (next(ring)?, next(ring)?);
@@ -85,6 +86,7 @@ fn basics(ring: &mut Ring) -> io::Result<()> {
     expect(next(ring)?.result.is_ok())?;
     let mut got = vec![0; PATTERN];
     let mut server = TcpStream::from(server);
+    server.set_nonblocking(false)?;
     server.set_read_timeout(Some(PATIENCE))?;
     server.read_exact(&mut got)?;
     expect(got == pattern())?;
@@ -93,14 +95,17 @@ fn basics(ring: &mut Ring) -> io::Result<()> {
     expect(server.read(&mut got)? == 0)
 }
 
-/// Receives of one shot each: every byte, in order, in buffers of the ring.
+/// Receives of one shot each: every byte, in order, in buffers of the ring; the first one waits.
 fn one_shot_receive(ring: &mut Ring) -> io::Result<()> {
     let (mut client, server) = pair()?;
-    client.write_all(&pattern())?;
     let mut got = Vec::new();
     while got.len() < PATTERN {
         stock(ring)?;
         ring.recv(server.as_fd(), Shots::Once, 1);
+        if got.is_empty() {
+            waits(ring)?;
+            client.write_all(&pattern())?;
+        }
         let completion = next(ring)?;
         expect(!completion.more)?;
         take(completion, &mut got)?;
@@ -113,13 +118,14 @@ fn one_shot_receive(ring: &mut Ring) -> io::Result<()> {
 fn multishot_receive(ring: &mut Ring) -> io::Result<()> {
     let (mut client, server) = pair()?;
     let mut got = Vec::new();
-    for _ in 0..3 {
-        client.write_all(&pattern())?;
-    }
-    // Twelve buffers' worth for four buffers: it must starve, and say so.
     let mut starved = 0;
     stock(ring)?;
     ring.recv(server.as_fd(), Shots::Multi, 1);
+    waits(ring)?;
+    // Twelve buffers' worth for four buffers: it must starve, and say so.
+    for _ in 0..3 {
+        client.write_all(&pattern())?;
+    }
     while got.len() < 3 * PATTERN {
         let completion = next(ring)?;
         let more = completion.more;
@@ -173,8 +179,7 @@ fn multishot_accept(ring: &mut Ring) -> io::Result<()> {
     expect(end.result == Err(errno::ECANCELED) && !end.more)
 }
 
-/// A relay makes its sockets non-blocking while the other direction is received by the ring: that
-/// must wait all the same.
+/// Bytes pass through a pipe while the other direction is received by the ring.
 fn splice_beside_a_receive(ring: &mut Ring) -> io::Result<()> {
     let ((mut source, from), (mut sink, to)) = (pair()?, pair()?);
     let poll = ring.stock_limit() == 0;
@@ -183,10 +188,7 @@ fn splice_beside_a_receive(ring: &mut Ring) -> io::Result<()> {
         true => ring.poll(to.as_fd(), Readiness::Readable, Shots::Once, 1),
         false => ring.recv(to.as_fd(), Shots::Once, 1),
     };
-    ring.enter(0, None)?;
-    for socket in [&from, &to] {
-        socket::set_blocking(socket.as_fd(), Blocking::No)?;
-    }
+    waits(ring)?;
     let pipe = Pipe::new(PATTERN)?;
     expect(pipe.fill_from(from.as_fd(), PATTERN).is_err())?;
     source.write_all(&pattern())?;
@@ -265,10 +267,19 @@ fn next(ring: &mut Ring) -> io::Result<Completion> {
     }
 }
 
+/// What was started must wait: nothing has come for it yet.
+fn waits(ring: &mut Ring) -> io::Result<()> {
+    ring.enter(0, None)?;
+    expect(!ring.has_completions())
+}
+
+/// A client, and the other end as the driver has it: non-blocking.
 fn pair() -> io::Result<(TcpStream, TcpStream)> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let client = TcpStream::connect(listener.local_addr()?)?;
-    Ok((client, listener.accept()?.0))
+    let server = listener.accept()?.0;
+    server.set_nonblocking(true)?;
+    Ok((client, server))
 }
 
 fn pattern() -> Vec<u8> {

@@ -102,8 +102,13 @@ impl UringDriver {
                 }
                 self.immediate.pop_front()
             }
-            Err(errno::EAGAIN | errno::EINTR) => {
+            Err(errno::EINTR) => {
                 mark_dirty(connection, conn, &mut self.dirty);
+                None
+            }
+            // A kernel that heeds O_NONBLOCK here does not wait for room by itself.
+            Err(errno::EAGAIN) => {
+                self.await_room(conn);
                 None
             }
             Err(number) => self.send_failed(conn, errors::fault_of(number)),
