@@ -140,6 +140,17 @@ pub struct Caps {
     options: UringOptions,
     /// Failed the self-test or are not in this kernel.
     missing: u8,
+    /// Of the missing, those that gave no answer in time: perhaps the machine was only too busy.
+    unanswered: u8,
+}
+
+/// Why a feature is not used although it was not switched off.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Loss {
+    /// The kernel does not have it, or it answers wrongly.
+    Missing,
+    /// It did not answer in time, and not when it was tried again.
+    Unanswered,
 }
 
 impl Caps {
@@ -149,6 +160,7 @@ impl Caps {
         let caps = Caps {
             options: options.clone(),
             missing: 0,
+            unanswered: 0,
         };
         // On a thread of its own: a ring that closes interrupts system calls of its thread for a
         // while.
@@ -171,12 +183,17 @@ impl Caps {
         names(!(self.options.off | self.missing))
     }
 
-    /// The features that are not: `off: multishot-recv; missing: no-sqarray`. `None` if all are
-    /// used.
+    /// The features that are not: `off: multishot-recv; missing: no-sqarray; no answer in the
+    /// self-test: splice`. `None` if all are used.
     pub fn lacks(&self) -> Option<String> {
-        let missing = self.missing & !self.options.off;
-        let lists = [("off", self.options.off), ("missing", missing)].into_iter();
-        let lists = lists.filter(|(_, bits)| *bits != 0);
+        let unanswered = self.unanswered & !self.options.off;
+        let missing = self.missing & !self.options.off & !unanswered;
+        let lists = [
+            ("off", self.options.off),
+            ("missing", missing),
+            ("no answer in the self-test", unanswered),
+        ];
+        let lists = lists.into_iter().filter(|(_, bits)| *bits != 0);
         let lists: Vec<String> = lists
             .map(|(word, bits)| format!("{word}: {}", names(bits).join(" ")))
             .collect();
@@ -193,17 +210,21 @@ impl Caps {
     /// Notes what the set-up of a ring did not get.
     pub(super) fn note(&mut self, features: &Features) {
         if !features.no_sqarray {
-            self.lose(Feature::NoSqarray);
+            self.lose(Feature::NoSqarray, Loss::Missing);
         }
         if !features.registered_ring {
-            self.lose(Feature::RegisteredRing);
+            self.lose(Feature::RegisteredRing, Loss::Missing);
         }
     }
 
-    pub(super) fn lose(&mut self, feature: Feature) {
-        self.missing |= feature.bit();
+    pub(super) fn lose(&mut self, feature: Feature, loss: Loss) {
+        let mut lost = feature.bit();
         if feature == Feature::BufferRing {
-            self.missing |= Feature::MultishotRecv.bit();
+            lost |= Feature::MultishotRecv.bit();
+        }
+        self.missing |= lost;
+        if loss == Loss::Unanswered {
+            self.unanswered |= lost;
         }
     }
 }
@@ -284,10 +305,12 @@ mod tests {
         let mut caps = Caps {
             options,
             missing: 0,
+            unanswered: 0,
         };
-        caps.lose(Feature::NoSqarray);
-        let text = "multishot-accept buffer-ring registered-ring splice; \
-                    off: multishot-recv; missing: no-sqarray";
+        caps.lose(Feature::NoSqarray, Loss::Missing);
+        caps.lose(Feature::Splice, Loss::Unanswered);
+        let text = "multishot-accept buffer-ring registered-ring; off: multishot-recv; \
+                    missing: no-sqarray; no answer in the self-test: splice";
         assert_eq!(caps.to_string(), text);
     }
 
