@@ -12,7 +12,7 @@ pub struct Placement {
     /// The CPU of each worker, in their order. A CPU stands twice only if more workers were asked
     /// for than there are CPUs.
     pub cpus: Vec<u32>,
-    /// Whether workers are pinned to their CPU.
+    /// Whether workers are pinned to their CPU: only if each CPU that the process may use has one.
     pub pinned: bool,
 }
 
@@ -36,9 +36,10 @@ fn place(allowed: &[u32], workers: Option<usize>, quota: Option<usize>) -> Place
     let workers = workers.unwrap_or(usable).max(1);
     Placement {
         cpus: allowed.iter().copied().cycle().take(workers).collect(),
-        // With more workers than CPUs the scheduler places them better than a fixed pin; and under
-        // a quota below the mask, CPUs are time, not places.
-        pinned: workers <= usable && usable == allowed.len(),
+        // With more workers than CPUs the scheduler places them better than a fixed pin; with fewer
+        // it alone knows which CPUs are free, since every process would choose the same ones; and
+        // under a quota below the mask, CPUs are time, not places.
+        pinned: workers == allowed.len() && usable == allowed.len(),
     }
 }
 
@@ -77,7 +78,8 @@ mod tests {
             assert_eq!(place(&[2, 3, 5], workers, quota), expect);
         };
         check(None, None, &[2, 3, 5], true);
-        check(Some(2), None, &[2, 3], true);
+        check(Some(2), None, &[2, 3], false);
+        check(Some(3), None, &[2, 3, 5], true);
         check(Some(4), None, &[2, 3, 5, 2], false);
         check(None, Some(2), &[2, 3], false);
         check(None, Some(64), &[2, 3, 5], true);

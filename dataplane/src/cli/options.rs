@@ -95,7 +95,8 @@ pub struct RunOptions {
     /// The configuration.
     #[command(flatten)]
     pub file: FileOptions,
-    /// Workers, each on a CPU of its own [default: the CPUs that the process may use]
+    /// Workers; each is pinned to a CPU of its own if there are as many as CPUs, and none is
+    /// otherwise [default: the CPUs that the process may use]
     #[arg(
         long,
         value_name = "N",
