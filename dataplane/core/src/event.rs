@@ -11,9 +11,9 @@
 //!   handed to the kernel. The driver may write several segments with one call.
 //! - `ReceiveOff` is a request: bytes already taken from the kernel may still arrive and must be
 //!   kept.
-//! - `End` (the other end shut down its sending side) arrives once, after the last `Received`, also
-//!   while receive is off, if nothing stands before it; `Failed` means that the connection is
-//!   unusable in both directions. Neither closes it: the engine does, with `Op::Close`.
+//! - `End` (the other end shut down its sending side) arrives once, after the last `Received`;
+//!   while receive is off it waits for `ReceiveOn`. `Failed` means that the connection is unusable
+//!   in both directions, and does not wait. Neither closes it: the engine does, with `Op::Close`.
 //! - `Op::Relay` is a leave, not an order. Driver and engine count down the same number: by
 //!   `Received`, and by `Relayed` for bytes that went from kernel to kernel. Until it is down the
 //!   engine sends to the other side only what came as `Received`. The relay ends with the count or

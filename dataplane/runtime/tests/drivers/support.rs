@@ -57,6 +57,8 @@ pub(crate) enum Duty {
     CloseAtOnce,
     /// Stops to receive as soon as it is accepted.
     Mute,
+    /// Echoes, but stops to receive from who sends `p`, until another sends `g`.
+    Pause,
     /// Panics.
     Panic,
 }
@@ -148,7 +150,7 @@ impl Proxy {
             Duty::CloseAtOnce => self.close(conn, Close::Normal),
             Duty::Mute => self.ops.push_back(Op::ReceiveOff { conn }),
             Duty::Panic => panic!("as asked for"),
-            Duty::Echo | Duty::CloseAtFirstBytes(_) => {}
+            Duty::Echo | Duty::Pause | Duty::CloseAtFirstBytes(_) => {}
         }
     }
 
@@ -162,6 +164,9 @@ impl Proxy {
         if self.sides[&conn].closing || self.duty == Duty::Mute {
             self.tally.muted.fetch_add(buffer.len(), SeqCst);
             return self.pool.give(buffer);
+        }
+        if self.duty == Duty::Pause {
+            self.pause(conn, buffer.as_slice()[0]);
         }
         let to = self.sides[&conn].other;
         self.side(to).queued += buffer.len();
@@ -177,11 +182,26 @@ impl Proxy {
         }
     }
 
+    fn pause(&mut self, conn: ConnId, byte: u8) {
+        if byte == b'p' {
+            self.side(conn).stopped = true;
+            self.ops.push_back(Op::ReceiveOff { conn });
+        }
+        if byte == b'g' {
+            let stopped = self.sides.iter_mut().filter(|(_, side)| side.stopped);
+            for (conn, side) in stopped {
+                side.stopped = false;
+                self.ops.push_back(Op::ReceiveOn { conn: *conn });
+            }
+        }
+    }
+
     fn sent(&mut self, conn: ConnId, bytes: u32, buffer: Buffer) {
         self.pool.give(buffer);
         self.side(conn).queued -= bytes as usize;
         let (queued, from) = (self.sides[&conn].queued, self.sides[&conn].other);
-        if queued < LOW && self.sides.get(&from).is_some_and(|side| side.stopped) {
+        let goes_on = queued < LOW && self.duty != Duty::Pause;
+        if goes_on && self.sides.get(&from).is_some_and(|side| side.stopped) {
             self.side(from).stopped = false;
             self.ops.push_back(Op::ReceiveOn { conn: from });
         }
@@ -191,6 +211,7 @@ impl Proxy {
 
     fn ended(&mut self, conn: ConnId) {
         assert!(!self.sides[&conn].ended, "End twice");
+        assert!(!self.sides[&conn].stopped, "End while receive is off");
         self.side(conn).ended = true;
         let to = self.sides[&conn].other;
         self.ops.push_back(Op::Shutdown { conn: to });

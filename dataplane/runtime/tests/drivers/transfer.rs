@@ -44,6 +44,7 @@ on_both_drivers! {
     close_at_once
     many_segments_of_few_bytes
     hang_up_is_told_while_receive_is_off
+    an_end_waits_while_receive_is_off
     a_flood_starves_nobody
     a_reset_frees_what_a_flood_held
     all_who_starved_are_fed
@@ -316,6 +317,26 @@ fn a_flood_starves_nobody(driver: Preference) {
         flood.shutdown(Shutdown::Both).unwrap();
     });
     drop(flood);
+    world.settle();
+    world.end();
+}
+
+fn an_end_waits_while_receive_is_off(driver: Preference) {
+    let world = start(driver, 1, Duty::Pause, 64);
+    let say = |mut client: &TcpStream, word: &[u8]| {
+        client.write_all(word).unwrap();
+        client.read_exact(&mut [0; 1]).unwrap();
+    };
+    let (paused, other) = (world.client(), world.client());
+    // The machine checks that no end comes while it has switched receive off.
+    say(&paused, b"a");
+    say(&paused, b"p");
+    paused.shutdown(Shutdown::Write).unwrap();
+    (0..100).for_each(|_| say(&other, b"x"));
+    assert_eq!(world.tally.open.load(SeqCst), 2);
+    say(&other, b"g");
+    assert_eq!((&paused).read(&mut [0; 1]).unwrap(), 0);
+    drop((paused, other));
     world.settle();
     world.end();
 }

@@ -208,6 +208,8 @@ impl UringDriver {
             (None, Err(number)) => errors::fault_of(number),
         };
         connection.set(Is::FAILED);
+            // Nobody wants to hear of the end yet: the next receive finds it again.
+            (Ok(_), None) if !connection.is(Is::RECEIVE_ON) => return None,
         Some(Event::Failed { conn, fault })
     }
 
