@@ -154,7 +154,7 @@ impl Driver for UringDriver {
         self.feed(pool);
         self.run_relays();
         self.settle();
-        let watch = self.watch();
+        let watch = self.watch(pool);
         self.count();
         let until = until.min(self.resume).min(watch);
         let timeout = (until != Time::NEVER).then(|| Duration::from_nanos(until.since(now)));
@@ -249,10 +249,14 @@ impl UringDriver {
         let connection = self.connections.find(conn)?;
         if !completion.more {
             connection.other = None;
-            // Without a hang-up it was an overflow of the completion queue that ended the watch.
-            match completion.result.is_ok_and(|bits| !uring::is_hang_up(bits)) {
-                true => mark_dirty(connection, conn, &mut self.dirty),
-                false => connection.set(Is::WATCHED),
+            match completion.result {
+                // Not needed any more; perhaps it is by now.
+                Err(errno::ECANCELED) => mark_dirty(connection, conn, &mut self.dirty),
+                // An overflow of the completion queue ended it.
+                Ok(bits) if !uring::is_hang_up(bits) => {
+                    mark_dirty(connection, conn, &mut self.dirty);
+                }
+                _ => connection.set(Is::WATCHED),
             }
         }
         if connection.is(Is::CLOSING) {

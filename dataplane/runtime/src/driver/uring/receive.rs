@@ -69,6 +69,10 @@ impl UringDriver {
         let Some(connection) = self.connections.find(conn) else {
             return;
         };
+        // From here on the receive tells; a watch would live until the close.
+        if let Some(watch) = connection.other {
+            self.ring.cancel(watch);
+        }
         let once = connection.is(Is::FRESH | Is::BULKY);
         connection.clear(Is::FRESH);
         let fd = connection.fd.as_fd();
@@ -100,7 +104,8 @@ impl UringDriver {
     }
 
     /// Begins the watches that are due; when the next one is.
-    pub(super) fn watch(&mut self) -> Time {
+    pub(super) fn watch(&mut self, pool: &BufferPool) -> Time {
+        let exhausted = pool.available() <= reserve(pool);
         while let Some(&(due, conn)) = self.unwatched.front() {
             let connection = self.connections.find(conn);
             let gone = connection.is_none_or(|connection| connection.is(Is::CLOSING));
@@ -108,16 +113,20 @@ impl UringDriver {
                 return due;
             }
             self.unwatched.pop_front();
-            self.watch_now(conn);
+            self.watch_now(conn, exhausted);
         }
         Time::NEVER
     }
 
-    fn watch_now(&mut self, conn: ConnId) {
+    fn watch_now(&mut self, conn: ConnId, exhausted: bool) {
         let Some(connection) = self.connections.find(conn) else {
             return;
         };
         connection.clear(Is::UNWATCHED);
+        if connection.is(Is::STARVED) && !exhausted {
+            // There are buffers: it is about to receive.
+            return self.watch_hang_up(conn);
+        }
         let receives = connection.receives() && connection.receive.is_some();
         if connection.wants_watch() && !receives {
             let token = Purpose::HangUp(conn).token();
