@@ -302,19 +302,10 @@ impl UringDriver {
         self.immediate.extend(closed);
     }
 
-    /// Closes a connection that wants it, once nothing of it is in flight.
-    /// The same if it wants it at all.
-    fn finish_close_if_due(&mut self, conn: ConnId) -> Option<Event> {
-        let closing = self.connections.find(conn)?.is(Is::CLOSING);
-        if closing {
-            self.finish_close(conn)
-        } else {
-            None
-        }
-    }
-
+    /// Closes a connection that is to be closed, once nothing of it is in flight.
     fn finish_close(&mut self, conn: ConnId) -> Option<Event> {
-        if !self.connections.find(conn)?.is_quiet() {
+        let connection = self.connections.find(conn)?;
+        if !connection.is(Is::CLOSING) || !connection.is_quiet() {
             return None;
         }
         let connection = self.connections.remove(conn)?;

@@ -155,7 +155,7 @@ impl UringDriver {
         };
         if !wanted {
             pool.give(buffer);
-            return self.finish_close_if_due(conn);
+            return self.finish_close(conn);
         }
         let connection = self.connections.find(conn)?;
         if connection.is(Is::RELAY_FROM) {
@@ -195,7 +195,7 @@ impl UringDriver {
     ) -> Option<Event> {
         let connection = self.connections.find(conn)?;
         if connection.is(Is::CLOSING) {
-            return self.finish_close_if_due(conn);
+            return self.finish_close(conn);
         }
         if connection.is(Is::FAILED | Is::ENDED) {
             return None;
@@ -208,6 +208,8 @@ impl UringDriver {
             }
             (Err(errno::EAGAIN | errno::EINTR), _) => return None,
             (Err(errno::ECANCELED), None) => return None,
+            // Nobody wants to hear of the end yet: the next receive finds it again.
+            (Ok(_), None) if !connection.is(Is::RECEIVE_ON) => return None,
             _ => {}
         }
         connection.set(Is::ENDED);
@@ -217,8 +219,6 @@ impl UringDriver {
             (None, Err(number)) => errors::fault_of(number),
         };
         connection.set(Is::FAILED);
-            // Nobody wants to hear of the end yet: the next receive finds it again.
-            (Ok(_), None) if !connection.is(Is::RECEIVE_ON) => return None,
         Some(Event::Failed { conn, fault })
     }
 
@@ -230,7 +230,7 @@ impl UringDriver {
         pool: &mut BufferPool,
     ) -> Option<Event> {
         if !self.note_receive(conn, completion.more) {
-            return self.finish_close_if_due(conn);
+            return self.finish_close(conn);
         }
         if completion.result == Err(errno::ECANCELED) {
             return self.receive_ended(conn, completion.result, pool);

@@ -117,7 +117,7 @@ impl UringDriver {
         let connection = self.connections.find(conn)?;
         connection.send = None;
         mark_dirty(connection, conn, &mut self.dirty);
-        self.finish_close_if_due(conn)
+        self.finish_close(conn)
     }
 
     /// Ends the relays from and to a connection that closes.
