@@ -133,6 +133,7 @@ impl UringDriver {
 fn send_fin(connection: &mut Connection) {
     if connection.is(Is::FIN_QUEUED) && !connection.is(Is::FIN_SENT) {
         connection.set(Is::FIN_SENT);
+        // By a call of its own: the ring hands every shutdown to a thread of the kernel.
         // ENOTCONN means that the connection broke; receiving tells.
         let _ = socket::shutdown_send(connection.fd.as_fd());
     }
