@@ -14,6 +14,7 @@
 
 pub mod epoll;
 mod errors;
+mod listeners;
 mod lobby;
 mod relays;
 mod segments;
@@ -28,7 +29,6 @@ use std::fmt;
 use std::io;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use fastpath_sys::wake::Wake;
 use penstock_core::buffer::BufferPool;
@@ -179,15 +179,6 @@ pub fn choose(preference: Preference, options: &UringOptions) -> Result<Choice, 
         (Err(why), _) => Err(format!("{why}; the drivers auto and epoll do without")),
     }
 }
-
-/// How long a handshake that has begun may take until its listening socket closes: the round trip
-/// to a client on another continent, or what a busy machine needs to look at its last packets. A
-/// client that was kept off loses nothing by it: its SYN is sent again after a second (RFC 6298
-/// section 2), when the socket is closed in any case.
-const FAREWELL: Duration = Duration::from_millis(250);
-
-/// Tries to empty a backlog; more than any holds.
-const BACKLOG_MOST: u32 = 1 << 16;
 
 /// Length of a line of the starved from which those that no longer wait leave it: twice as many as
 /// can wait, so that looking through it costs little per connection.

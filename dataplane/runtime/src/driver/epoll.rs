@@ -20,10 +20,10 @@ use fastpath_sys::epoll::{Edge, Epoll, Interest};
 use fastpath_sys::socket::{self, Connect};
 use penstock_core::buffer::BufferPool;
 use penstock_core::config::ListenerId;
-use penstock_core::event::{Close, ConnId, Event, IoFault, Op, Time};
+use penstock_core::event::{Close, ConnId, Event, Op, Time};
 
-use self::accept::Listener;
 use self::connection::{Connection, Is};
+use super::listeners::Listeners;
 use super::lobby::Lobby;
 use super::relays::Relays;
 use super::segments::Segments;
@@ -56,9 +56,8 @@ pub struct EpollDriver {
     epoll: Epoll,
     setup: Setup,
     connections: Table<Connection>,
-    listeners: Vec<Option<Listener>>,
-    /// Listeners whose end the machine waits for.
-    unlistening: Vec<ListenerId>,
+    /// With each, whether it stands in the ready list.
+    listeners: Listeners<bool>,
     lobby: Lobby,
     segments: Segments,
     relays: Relays,
@@ -74,8 +73,6 @@ pub struct EpollDriver {
     /// Could receive but for want of buffers.
     starved: VecDeque<ConnId>,
     now: Time,
-    /// When paused listeners try again.
-    resume: Time,
     turns_without_wait: u32,
 }
 
@@ -88,8 +85,7 @@ impl EpollDriver {
             epoll,
             setup,
             connections: Table::default(),
-            listeners: Vec::new(),
-            unlistening: Vec::new(),
+            listeners: Listeners::default(),
             lobby: Lobby::default(),
             segments: Segments::default(),
             relays: Relays::default(),
@@ -100,7 +96,6 @@ impl EpollDriver {
             dirty: Vec::new(),
             starved: VecDeque::new(),
             now: Time::default(),
-            resume: Time::NEVER,
             turns_without_wait: 0,
         })
     }
@@ -123,7 +118,7 @@ impl Driver for EpollDriver {
         let idle = !busy && self.ready.is_empty();
         let count = self
             .epoll
-            .wait(timeout(idle, now, until.min(self.resume)))?;
+            .wait(timeout(idle, now, until.min(self.listeners.next())))?;
         for index in 0..count {
             self.take_edge(self.epoll.edge(index));
         }
@@ -160,11 +155,7 @@ impl Driver for EpollDriver {
             Op::ReceiveOff { conn } => self.receive_off(conn),
             Op::Shutdown { conn } => self.shutdown(conn),
             Op::Close { conn, how } => self.close(conn, how, pool),
-            Op::Unlisten { listener } => {
-                self.unlisten(listener);
-                self.unlistening.push(listener);
-                self.resume = Time::default();
-            }
+            Op::Unlisten { listener } => self.listeners.unlisten(listener),
         }
     }
 
@@ -173,7 +164,7 @@ impl Driver for EpollDriver {
     }
 
     fn unlisten(&mut self, listener: ListenerId) {
-        self.remove_listeners(listener);
+        self.listeners.remove(listener);
     }
 }
 
@@ -228,7 +219,7 @@ impl EpollDriver {
         if edge.failed()
             && (!connection.receives() || connection.is(Is::STARVED))
             && !connection.is(Is::FAILED)
-            && let Some(fault) = pending_fault(connection)
+            && let Some(fault) = errors::pending(connection.fd.as_fd())
         {
             connection.set(Is::FAILED);
             self.immediate.push_back(Event::Failed { conn, fault });
@@ -301,7 +292,7 @@ impl EpollDriver {
             return;
         };
         connection.clear(Is::CONNECTING);
-        let result = match pending_fault(connection) {
+        let result = match errors::pending(connection.fd.as_fd()) {
             Some(fault) => Err(fault),
             None => socket::local_address(connection.fd.as_fd()).map_err(|e| errors::fault(&e)),
         };
@@ -332,14 +323,6 @@ impl EpollDriver {
             }
         }
         self.immediate.push_back(Event::Closed { conn });
-    }
-}
-
-fn pending_fault(connection: &Connection) -> Option<IoFault> {
-    match socket::take_error(connection.fd.as_fd()) {
-        Ok(0) => None,
-        Ok(number) => Some(errors::fault_of(number)),
-        Err(error) => Some(errors::fault(&error)),
     }
 }
 

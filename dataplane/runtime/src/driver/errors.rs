@@ -1,8 +1,10 @@
 //! What an error number means for a connection or a listener.
 
 use std::io;
+use std::os::fd::BorrowedFd;
 
 use fastpath_sys::errno;
+use fastpath_sys::socket;
 use penstock_core::event::IoFault;
 
 /// The fault that the core is told.
@@ -19,6 +21,15 @@ pub(super) fn fault_of(number: i32) -> IoFault {
         errno::ENETUNREACH | errno::EHOSTUNREACH | errno::EADDRNOTAVAIL => IoFault::Unreachable,
         errno::EMFILE | errno::ENFILE | errno::ENOBUFS | errno::ENOMEM => IoFault::Exhausted,
         _ => IoFault::Other,
+    }
+}
+
+/// The error that waits in a socket; asking takes it away.
+pub(super) fn pending(socket: BorrowedFd<'_>) -> Option<IoFault> {
+    match socket::take_error(socket) {
+        Ok(0) => None,
+        Ok(number) => Some(fault_of(number)),
+        Err(error) => Some(fault(&error)),
     }
 }
 

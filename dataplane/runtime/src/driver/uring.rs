@@ -22,15 +22,15 @@ use std::time::Duration;
 
 use fastpath_sys::errno;
 use fastpath_sys::socket;
-use fastpath_sys::uring::{self, Block, Completion, Counts, Readiness, Ring, Shots};
+use fastpath_sys::uring::{self, Block, Completion, Counts, Flight, Readiness, Ring, Shots};
 use penstock_core::buffer::{Buffer, BufferPool};
 use penstock_core::config::ListenerId;
-use penstock_core::event::{Close, ConnId, Event, IoFault, Op, Time};
+use penstock_core::event::{Close, ConnId, Event, Op, Time};
 
-use self::accept::Listener;
 use self::caps::Caps;
 use self::connection::{Connection, Is, Purpose};
 use self::stock::Stock;
+use super::listeners::Listeners;
 use super::lobby::Lobby;
 use super::relays::Relays;
 use super::segments::Segments;
@@ -44,11 +44,10 @@ pub struct UringDriver {
     caps: Caps,
     setup: Setup,
     connections: Table<Connection>,
-    listeners: Vec<Option<Listener>>,
+    /// With each, its accept.
+    listeners: Listeners<Option<Flight>>,
     /// Some listener has no accept in flight and may want one, or is to close.
     listeners_changed: bool,
-    /// Listeners whose end the machine waits for.
-    unlistening: Vec<ListenerId>,
     lobby: Lobby,
     segments: Segments,
     relays: Relays,
@@ -62,8 +61,6 @@ pub struct UringDriver {
     /// Do not receive, and when the watch for their hang-ups begins.
     unwatched: VecDeque<(Time, ConnId)>,
     now: Time,
-    /// When paused listeners try again.
-    resume: Time,
     counted: Counts,
 }
 
@@ -75,9 +72,8 @@ impl UringDriver {
             caps: caps.clone(),
             setup,
             connections: Table::default(),
-            listeners: Vec::new(),
+            listeners: Listeners::default(),
             listeners_changed: false,
-            unlistening: Vec::new(),
             lobby: Lobby::default(),
             segments: Segments::default(),
             relays: Relays::default(),
@@ -87,7 +83,6 @@ impl UringDriver {
             starved: VecDeque::new(),
             unwatched: VecDeque::new(),
             now: Time::default(),
-            resume: Time::NEVER,
             counted: Counts::default(),
         };
         driver.watch_bell();
@@ -156,7 +151,7 @@ impl Driver for UringDriver {
         self.settle();
         let watch = self.watch(pool);
         self.count();
-        let until = until.min(self.resume).min(watch);
+        let until = until.min(self.listeners.next()).min(watch);
         let timeout = (until != Time::NEVER).then(|| Duration::from_nanos(until.since(now)));
         let want = u32::from(self.immediate.is_empty() && !self.can_feed(pool));
         self.ring.enter(want, timeout)
@@ -190,11 +185,7 @@ impl Driver for UringDriver {
             Op::ReceiveOff { conn } => self.switch_receive(conn, false),
             Op::Shutdown { conn } => self.shutdown(conn),
             Op::Close { conn, how } => self.close(conn, how, pool),
-            Op::Unlisten { listener } => {
-                self.unlisten(listener);
-                self.unlistening.push(listener);
-                self.listeners_changed = true;
-            }
+            Op::Unlisten { listener } => self.listeners.unlisten(listener),
         }
     }
 
@@ -203,7 +194,7 @@ impl Driver for UringDriver {
     }
 
     fn unlisten(&mut self, listener: ListenerId) {
-        self.remove_listeners(listener);
+        self.listeners.remove(listener);
     }
 }
 
@@ -268,7 +259,7 @@ impl UringDriver {
         if told || !completion.result.is_ok_and(uring::is_error) {
             return None;
         }
-        let fault = pending_fault(connection)?;
+        let fault = errors::pending(connection.fd.as_fd())?;
         connection.set(Is::FAILED);
         Some(Event::Failed { conn, fault })
     }
@@ -315,14 +306,6 @@ impl UringDriver {
         }
         self.ring.close(connection.fd);
         Some(Event::Closed { conn })
-    }
-}
-
-fn pending_fault(connection: &Connection) -> Option<IoFault> {
-    match socket::take_error(connection.fd.as_fd()) {
-        Ok(0) => None,
-        Ok(number) => Some(errors::fault_of(number)),
-        Err(error) => Some(errors::fault(&error)),
     }
 }
 

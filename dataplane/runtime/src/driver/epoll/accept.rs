@@ -2,92 +2,39 @@
 
 use std::io;
 use std::os::fd::AsFd;
-use std::time::Duration;
 
 use fastpath_sys::epoll::Interest;
 use fastpath_sys::errno;
 use fastpath_sys::socket::{self, Blocking};
-use penstock_core::config::ListenerId;
-use penstock_core::event::{ConnId, Event, Incoming, Time};
+use penstock_core::event::{ConnId, Event, Incoming};
 
 use super::connection::{self, Connection, Is};
 use super::{EpollDriver, Ready, TOKEN_LISTENER};
-use crate::driver::errors::{self, Backlog};
-use crate::driver::{BACKLOG_MOST, FAREWELL};
+use crate::driver::errors;
 use crate::listen::ListenSocket;
-
-/// How long a listener pauses when descriptors or memory ran out.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// A listening socket.
-pub(super) struct Listener {
-    socket: ListenSocket,
-    /// In the ready list.
-    queued: bool,
-    /// Waits for `resume`.
-    paused: bool,
-    stage: Stage,
-}
-
-/// How far a listener is on its way out.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Open,
-    /// Takes those whose handshake has begun, until this time (once it is known).
-    Leaving(Option<Time>),
-}
 
 impl EpollDriver {
     pub(super) fn add_listener(&mut self, socket: ListenSocket) {
-        let listener = socket.listener;
-        let index = self
-            .listeners
-            .iter()
-            .position(Option::is_none)
-            .unwrap_or_else(|| {
-                self.listeners.push(None);
-                self.listeners.len() - 1
-            });
-        let watched = socket::set_blocking(socket.socket.as_fd(), Blocking::No).and_then(|()| {
-            let token = TOKEN_LISTENER | index as u64;
-            self.epoll
-                .add(socket.socket.as_fd(), Interest::Readable, token)
-        });
+        let token = TOKEN_LISTENER | self.listeners.vacancy() as u64;
+        let fd = socket.socket.as_fd();
+        let watched = socket::set_blocking(fd, Blocking::No)
+            .and_then(|()| self.epoll.add(fd, Interest::Readable, token));
         match watched {
-            Ok(()) => {
-                self.listeners[index] = Some(Listener {
-                    socket,
-                    queued: false,
-                    paused: false,
-                    stage: Stage::Open,
-                });
-            }
+            Ok(()) => self.listeners.add(socket, false),
             Err(error) => {
-                let fault = errors::fault(&error);
+                let (listener, fault) = (socket.listener, errors::fault(&error));
                 self.immediate
                     .push_back(Event::AcceptFailed { listener, fault });
             }
         }
     }
 
-    pub(super) fn remove_listeners(&mut self, id: ListenerId) {
-        for listener in self.listeners.iter_mut().flatten() {
-            if listener.socket.listener == id && listener.stage == Stage::Open {
-                // Without the filter a client may still come in the moment before the socket
-                // closes.
-                let _ = socket::refuse_new(listener.socket.socket.as_fd());
-                listener.stage = Stage::Leaving(None);
-                self.resume = Time::default();
-            }
-        }
-    }
-
     pub(super) fn queue_listener(&mut self, index: usize) {
-        let Some(Some(listener)) = self.listeners.get_mut(index) else {
+        let Some(listener) = self.listeners.find(index) else {
             return;
         };
-        if !listener.queued && !listener.paused {
-            listener.queued = true;
+        if !listener.note && !listener.paused {
+            listener.note = true;
             self.ready.push_back(Ready::Listener(index));
         }
     }
@@ -104,88 +51,37 @@ impl EpollDriver {
             }
             Err(error) => {
                 self.finish_entry();
-                let listener = self.listeners.get_mut(index)?.as_mut()?;
-                listener.queued = false;
+                self.listeners.find(index)?.note = false;
                 if error.raw_os_error() == Some(errno::EAGAIN) {
                     return None;
                 }
-                listener.paused = true;
-                self.resume = self.resume.min(self.now.after(ACCEPT_PAUSE));
-                let listener = listener.socket.listener;
-                Some(Event::AcceptFailed {
-                    listener,
-                    fault: errors::fault(&error),
-                })
+                self.listeners.pause(index, self.now, errors::fault(&error))
             }
         }
     }
 
     fn accept_one(&mut self, index: usize) -> io::Result<Event> {
-        match self.listeners.get(index) {
-            Some(Some(listener)) => self.lobby.accept(&listener.socket),
-            _ => Err(io::Error::from_raw_os_error(errno::EAGAIN)),
+        match self.listeners.find(index) {
+            Some(listener) => self.lobby.accept(&listener.socket),
+            None => Err(io::Error::from_raw_os_error(errno::EAGAIN)),
         }
     }
 
     pub(super) fn resume_listeners(&mut self) {
-        if self.now < self.resume {
+        if !self.listeners.resume(self.now) {
             return;
         }
-        self.resume = Time::NEVER;
         for index in 0..self.listeners.len() {
-            let Some(listener) = &mut self.listeners[index] else {
-                continue;
-            };
-            listener.paused = false;
-            if let Stage::Leaving(end) = &mut listener.stage {
-                let end = *end.get_or_insert(self.now.after(FAREWELL));
-                if self.now >= end {
-                    self.close_listener(index);
-                    continue;
+            let listener = self.listeners.find(index);
+            match listener.is_some_and(|listener| listener.is_closing()) {
+                true => {
+                    self.listeners
+                        .close(index, self.now, &mut self.lobby, &mut self.immediate);
                 }
-                self.resume = self.resume.min(end);
-            }
-            self.queue_listener(index);
-        }
-        self.answer_unlisten();
-    }
-
-    fn answer_unlisten(&mut self) {
-        let listeners = &self.listeners;
-        let leaves = |id: ListenerId| {
-            let mut open = listeners.iter().flatten();
-            open.any(|entry| entry.socket.listener == id && entry.stage != Stage::Open)
-        };
-        let gone = self.unlistening.extract_if(.., |id| !leaves(*id));
-        self.immediate
-            .extend(gone.map(|listener| Event::Unlistened { listener }));
-    }
-
-    /// Takes what waits in the backlog, then closes: a client whose connection stands is served.
-    fn close_listener(&mut self, index: usize) {
-        for _ in 0..BACKLOG_MOST {
-            let error = match self.accept_one(index) {
-                Ok(event) => {
-                    self.immediate.push_back(event);
-                    continue;
-                }
-                Err(error) => error,
-            };
-            match errors::backlog(&error) {
-                Backlog::Next => {}
-                Backlog::Empty => break,
-                Backlog::Later(fault) => {
-                    self.resume = self.resume.min(self.now.after(ACCEPT_PAUSE));
-                    if let Some(entry) = &self.listeners[index] {
-                        let listener = entry.socket.listener;
-                        let event = Event::AcceptFailed { listener, fault };
-                        self.immediate.push_back(event);
-                    }
-                    return;
-                }
+                false => self.queue_listener(index),
             }
         }
-        self.listeners[index] = None;
+        self.listeners.answer(&mut self.immediate);
     }
 
     pub(super) fn adopt(&mut self, incoming: Incoming, conn: ConnId) {

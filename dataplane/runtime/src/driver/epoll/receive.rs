@@ -8,7 +8,7 @@ use penstock_core::buffer::BufferPool;
 use penstock_core::event::{ConnId, Event};
 
 use super::connection::Is;
-use super::{EpollDriver, Ready, pending_fault, queue_ready};
+use super::{EpollDriver, Ready, queue_ready};
 use crate::driver::{errors, queue_starved, reserve};
 
 impl EpollDriver {
@@ -95,7 +95,7 @@ impl EpollDriver {
         let connection = self.connections.find(conn)?;
         // Asking takes the error away, so it is asked for only where it is told.
         let fault = match connection.fault {
-            None if connection.is(Is::END_SEEN) => pending_fault(connection),
+            None if connection.is(Is::END_SEEN) => errors::pending(connection.fd.as_fd()),
             fault => fault,
         };
         if let Some(fault) = fault {
