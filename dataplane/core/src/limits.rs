@@ -90,7 +90,7 @@ pub const FORMAT_DEPTH_MAX: usize = 16;
 pub const RELAY_BYTES_MIN: u64 = 32 * 1024;
 
 /// Relays of one worker; each holds a pipe. More bodies than that pass through buffers.
-pub const RELAYS_PER_WORKER_MAX: usize = 128;
+pub const RELAYS_PER_WORKER_MAX: usize = 64;
 
 /// Connections of one worker, both sides; also bounds slab slots.
 pub const CONNECTIONS_PER_WORKER: usize = 1 << 17;

@@ -188,8 +188,8 @@ mod tests {
 
     #[test]
     fn connections_follow_from_descriptors() {
-        assert_eq!(connections_for(1024, 2, 2), Ok(374));
-        assert_eq!(connections_for(1_048_576, 64, 4), Ok(521_792));
+        assert_eq!(connections_for(1024, 2, 2), Ok(310));
+        assert_eq!(connections_for(1_048_576, 64, 4), Ok(519_744));
         assert_eq!(connections_for(256, 2, 16), Ok(64));
         assert_eq!(connections_for(96, 2, 16), Ok(24));
         assert_eq!(connections_for(48, 2, 16), Ok(8));
