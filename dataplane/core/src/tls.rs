@@ -1,9 +1,9 @@
 //! TLS as a machine without I/O, over the worker's buffers; behind this wall nobody sees rustls.
 //!
 //! rustls shakes hands (unbuffered API), aws-lc-rs does the arithmetic, and records are ours: the
-//! unbuffered API of rustls 0.23 puts every record into a vector of its own on its way in and out, so
-//! once the keys are there they are taken out and records are opened and sealed in the buffers that
-//! the kernel filled or will send.
+//! unbuffered API of rustls 0.23 puts every record into a vector of its own on its way in and out.
+//! So once the keys are there they are taken out, and records are opened and sealed in the buffers
+//! that the kernel filled or will send.
 //!
 //! ```text
 //!  configuration ─► Acceptor, Connector (in the snapshot) ─► Stream: bytes in, Output out

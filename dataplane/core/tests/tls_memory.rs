@@ -5,6 +5,8 @@
 #[path = "../testdata/authority.rs"]
 mod authority;
 
+use std::sync::Arc;
+
 use authority::{Authority, Kind, NOW};
 use penstock_core::buffer::BufferPool;
 use penstock_core::limits::BUFFER_PAYLOAD;
@@ -12,6 +14,12 @@ use penstock_core::tls::{
     Acceptor, AcceptorConfig, Clients, Clock, Connector, ConnectorConfig, KeyPair, Output,
     Parameters, Source, State, Stream, TICKET_KEY_BYTES, TicketKeys, Validation, Version,
 };
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{NoServerSessionStorage, UnbufferedServerConnection};
+use rustls::unbuffered::ConnectionState;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig};
 
 const CONNECTIONS: usize = 1500;
 const PROMISED_BYTES: usize = 4096;
@@ -103,6 +111,73 @@ fn cost(version: Version, authority: &Authority, held: &mut Vec<Box<Stream>>) ->
     cost
 }
 
+/// A connection of rustls itself, unbuffered as ours begins; its client is gone.
+fn yardstick(config: &Arc<ServerConfig>, client: &Arc<ClientConfig>) -> UnbufferedServerConnection {
+    let name = "a.test".try_into().unwrap();
+    let mut client = ClientConnection::new(Arc::clone(client), name).unwrap();
+    let mut server = UnbufferedServerConnection::new(Arc::clone(config)).unwrap();
+    let (mut arrived, mut answer) = (Vec::new(), Vec::new());
+    loop {
+        while client.wants_write() {
+            client.write_tls(&mut arrived).unwrap();
+        }
+        loop {
+            let status = server.process_tls_records(&mut arrived);
+            let discard = status.discard;
+            match status.state.unwrap() {
+                ConnectionState::EncodeTlsData(mut data) => {
+                    let at = answer.len();
+                    answer.resize(at + 20_000, 0);
+                    let count = data.encode(&mut answer[at..]).unwrap();
+                    answer.truncate(at + count);
+                }
+                ConnectionState::TransmitTlsData(data) => data.done(),
+                _ => break,
+            }
+            arrived.drain(..discard);
+        }
+        if answer.is_empty() {
+            return server;
+        }
+        arrived.clear();
+        client.read_tls(&mut &answer[..]).unwrap();
+        client.process_new_packets().unwrap();
+        answer.clear();
+    }
+}
+
+/// What rustls keeps when it keeps the records too; printed beside ours.
+fn cost_of_rustls(authority: &Authority) -> usize {
+    let pair = authority.issue(&["a.test"], Kind::Ecdsa);
+    let chain = CertificateDer::pem_slice_iter(pair.chain.as_bytes());
+    let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap();
+    let provider = Arc::new(default_provider());
+    let mut server = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain.map(Result::unwrap).collect(), key)
+        .unwrap();
+    server.session_storage = Arc::new(NoServerSessionStorage {});
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(CertificateDer::from_pem_slice(authority.pem.as_bytes()).unwrap())
+        .unwrap();
+    let client = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let (server, client) = (Arc::new(server), Arc::new(client));
+    let mut held: Vec<_> = Vec::with_capacity(2 * CONNECTIONS);
+    held.extend((0..CONNECTIONS / 3).map(|_| yardstick(&server, &client)));
+    let before = resident();
+    held.extend((0..CONNECTIONS).map(|_| yardstick(&server, &client)));
+    let cost = (resident() - before) / CONNECTIONS;
+    assert!(held.iter().all(|server| !server.is_handshaking()));
+    cost
+}
+
 #[test]
 fn an_idle_connection_keeps_the_promise() {
     let authority = Authority::new("Root");
@@ -112,4 +187,8 @@ fn an_idle_connection_keeps_the_promise() {
         println!("{version:?}: {cost} bytes per idle connection, of {PROMISED_BYTES} promised");
         assert!(cost <= PROMISED_BYTES, "{version:?}: {cost} bytes");
     }
+    println!(
+        "rustls alone, TLS 1.3: {} bytes",
+        cost_of_rustls(&authority)
+    );
 }

@@ -154,6 +154,10 @@ fn visit(acceptor: &Acceptor, args: &[&str]) -> (String, State) {
 }
 
 fn acceptor(pair: &Pair, clients: Clients<'_>) -> Acceptor {
+    Acceptor::new(&acceptor_config(pair, clients), &clock()).unwrap()
+}
+
+fn acceptor_config<'a>(pair: &'a Pair, clients: Clients<'a>) -> AcceptorConfig<'a> {
     let keys = TicketKeys::new(
         &[Source {
             name: "",
@@ -161,7 +165,7 @@ fn acceptor(pair: &Pair, clients: Clients<'_>) -> Acceptor {
         }],
         600,
     );
-    let config = AcceptorConfig {
+    AcceptorConfig {
         scope: "",
         certificates: vec![key_pair(pair)],
         parameters: Parameters::default(),
@@ -169,8 +173,7 @@ fn acceptor(pair: &Pair, clients: Clients<'_>) -> Acceptor {
         clients,
         requires_name: false,
         tickets: keys.ok(),
-    };
-    Acceptor::new(&config, &clock()).unwrap()
+    }
 }
 
 #[test]
@@ -207,6 +210,22 @@ fn their_client_and_our_server() {
         );
     }
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_staple_is_handed_on() {
+    if !has_openssl() {
+        return;
+    }
+    let pair = Authority::new("Root").issue(&["a.test"], Kind::Ecdsa);
+    let mut config = acceptor_config(&pair, Clients::Anonymous);
+    // It is for the client to read; ours is none, which this one says.
+    config.certificates[0].ocsp_staple = b"no response";
+    let acceptor = Acceptor::new(&config, &clock()).unwrap();
+    for version in ["-tls1_2", "-tls1_3"] {
+        let (text, _) = visit(&acceptor, &[version, "-status"]);
+        assert!(text.contains("response parse error"), "{version}: {text}");
+    }
 }
 
 #[test]
