@@ -52,7 +52,9 @@ pub struct Clusters {
     endpoints: Endpoints,
     pool: Pool,
     queue: Queue,
-    /// Clusters that left while exchanges waited in them.
+    /// Clusters that left the configuration and that an older generation may list.
+    departed: Vec<ClusterId>,
+    /// Clusters that went while exchanges waited in them.
     stranded: Vec<ClusterId>,
 }
 
@@ -66,6 +68,7 @@ impl Clusters {
             endpoints: Endpoints::new(),
             pool: Pool::default(),
             queue: Queue::new(),
+            departed: Vec::new(),
             stranded: Vec::new(),
         }
     }
@@ -73,8 +76,8 @@ impl Clusters {
     /// Takes a new configuration. Costs one comparison per cluster that did not change.
     ///
     /// Idle connections to endpoints that left are no longer idle and are added to `closing`; they
-    /// count as connections until they are released. Afterwards
-    /// [`poll_stranded`](Self::poll_stranded) must be asked.
+    /// count as connections until they are released. A cluster that left still serves requests of
+    /// older generations, until it is [forgotten](Self::forget).
     pub fn reconcile(&mut self, snapshot: &Snapshot, closing: &mut Vec<ConnId>) {
         if self.states.len() < snapshot.clusters.len() {
             self.states.resize_with(snapshot.clusters.len(), || None);
@@ -84,13 +87,30 @@ impl Clusters {
             match (&self.states[index], next) {
                 (Some(state), Some(next)) if state.is_current(next) => {}
                 (_, Some(next)) => self.adopt(index, next, closing),
-                (Some(state), None) if state.listed => self.retire(index, closing),
+                (Some(state), None) if state.listed && !state.departed => {
+                    self.depart(index, closing);
+                }
                 (_, None) => {}
             }
         }
     }
 
-    /// The next exchange that waited in a cluster that left; it will get no connection.
+    /// Lets clusters go that left the configuration and that no generation in use `lists`.
+    /// Afterwards [`poll_stranded`](Self::poll_stranded) must be asked.
+    pub fn forget(&mut self, lists: impl Fn(ClusterId) -> bool, closing: &mut Vec<ConnId>) {
+        for cluster in std::mem::take(&mut self.departed) {
+            let state = find_state(&mut self.states, cluster);
+            if !state.is_some_and(|state| state.departed) {
+                continue; // it came back
+            }
+            match lists(cluster) {
+                true => self.departed.push(cluster),
+                false => self.retire(cluster.0 as usize, closing),
+            }
+        }
+    }
+
+    /// The next exchange that waited in a cluster that went; it will get no connection.
     pub fn poll_stranded(&mut self) -> Option<Waiting> {
         while let Some(&cluster) = self.stranded.last() {
             if let Some(waiting) = self.next_waiting(cluster) {
@@ -386,6 +406,21 @@ impl Clusters {
         let state = self.states[index].get_or_insert_with(|| ClusterState::new(next, self.workers));
         let left = state.adopt(next, self.worker, &mut self.endpoints);
         self.dismiss(index, &left, closing);
+    }
+
+    /// A cluster leaves the configuration. Nothing of it idles any more.
+    fn depart(&mut self, index: usize, closing: &mut Vec<ConnId>) {
+        let Some(state) = &mut self.states[index] else {
+            return;
+        };
+        state.departed = true;
+        for &(_, key) in &state.members {
+            empty(&mut self.pool, state, self.worker, key, closing);
+        }
+        let cluster = state.id();
+        if !self.departed.contains(&cluster) {
+            self.departed.push(cluster);
+        }
     }
 
     fn retire(&mut self, index: usize, closing: &mut Vec<ConnId>) {

@@ -248,7 +248,6 @@ impl Engine {
         let mut closing = Vec::new();
         self.clusters.reconcile(&snapshot, &mut closing);
         self.generations.replace(snapshot);
-        self.refuse_stranded();
         closing
             .into_iter()
             .for_each(|conn| self.close(conn, crate::event::Close::Normal));
@@ -306,12 +305,26 @@ impl Engine {
                 self.serve_waiting(cluster);
             } else if let Some(id) = self.ready.pop_front() {
                 self.resume(id);
+            } else if self.generations.retire() {
+                // The runtime keeps a clone until every worker has let go: this frees nothing here.
+                self.forget_clusters();
             } else {
                 break;
             }
         }
-        // The runtime keeps a clone until every worker has let go: this frees nothing here.
-        self.generations.retire();
+    }
+
+    /// Clusters that left are kept for as long as a generation that lists them is held.
+    #[cold]
+    fn forget_clusters(&mut self) {
+        let mut closing = Vec::new();
+        let generations = &self.generations;
+        self.clusters
+            .forget(|cluster| generations.older_lists(cluster), &mut closing);
+        self.refuse_stranded();
+        closing
+            .into_iter()
+            .for_each(|conn| self.close(conn, crate::event::Close::Normal));
     }
 
     fn ring(&mut self, owner: Owner) {

@@ -10,7 +10,7 @@ use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::config::{ListenerId, Snapshot};
+use crate::config::{ClusterId, ListenerId, Snapshot};
 
 /// A hold on a generation. The last one of an older generation says so when it goes, so that
 /// nothing has to look for it.
@@ -118,6 +118,12 @@ impl Generations {
     /// True if sockets are being closed.
     pub fn has_leaving(&self) -> bool {
         !self.leaving.is_empty()
+    }
+
+    /// True if an older generation that is held has this cluster.
+    pub fn older_lists(&self, cluster: ClusterId) -> bool {
+        let mut older = self.older.iter();
+        older.any(|held| held.snapshot.cluster(cluster).is_some())
     }
 
     /// Puts a new generation in place.

@@ -31,16 +31,16 @@ use crate::scenario::{Scenario, Settings};
 
 /// What lasts over all configurations of a run: counters and budgets.
 pub struct Configurator {
-    settings: Settings,
+    scenario: Scenario,
     http: Arc<Http>,
     /// Counters of both listeners.
     pub listener_stats: [Arc<PerWorker<ListenerStats>>; 2],
     /// Connection budgets of both listeners.
     pub budgets: [Arc<ConnectionBudget>; 2],
-    /// Counters of both clusters.
-    pub cluster_stats: [Arc<PerWorker<ClusterStats>>; 2],
-    /// Breakers of both clusters.
-    pub breakers: [Arc<Breakers>; 2],
+    /// Counters of every cluster, those of former names included; the last two are in force.
+    pub cluster_stats: Vec<Arc<PerWorker<ClusterStats>>>,
+    /// Breakers of the same.
+    pub breakers: Vec<Arc<Breakers>>,
     generation: u64,
 }
 
@@ -55,22 +55,43 @@ impl Configurator {
                 Some(process.clone()),
             ))
         };
+        let mut configurator = Self {
+            scenario: world.clone(),
+            http: Arc::new(http(world, 0)),
+            listener_stats: [Arc::new(PerWorker::new(1)), Arc::new(PerWorker::new(1))],
+            budgets: [budget(), budget()],
+            cluster_stats: Vec::new(),
+            breakers: Vec::new(),
+            generation: 0,
+        };
+        configurator.rename();
+        configurator
+    }
+
+    /// From now on the two clusters have other names, and so other ids, counters and breakers.
+    pub fn rename(&mut self) {
+        let settings = self.settings();
         let ceiling = Thresholds {
             connections: settings.breaker_connections,
             pending: settings.breaker,
             requests: settings.breaker,
             retries: 3,
         };
-        let breakers = || Arc::new(Breakers::new(ceiling, ceiling));
-        Self {
-            settings,
-            http: Arc::new(http(world)),
-            listener_stats: [Arc::new(PerWorker::new(1)), Arc::new(PerWorker::new(1))],
-            budgets: [budget(), budget()],
-            cluster_stats: [Arc::new(PerWorker::new(1)), Arc::new(PerWorker::new(1))],
-            breakers: [breakers(), breakers()],
-            generation: 0,
+        for _ in 0..2 {
+            self.cluster_stats.push(Arc::new(PerWorker::new(1)));
+            self.breakers
+                .push(Arc::new(Breakers::new(ceiling, ceiling)));
         }
+        self.http = Arc::new(http(&self.scenario, self.first_id()));
+    }
+
+    fn settings(&self) -> Settings {
+        self.scenario.settings
+    }
+
+    /// Id of the first cluster; former ones left theirs unused.
+    fn first_id(&self) -> usize {
+        self.breakers.len() - 2
     }
 
     /// A configuration with these endpoints (bits per cluster), listeners and clusters.
@@ -82,6 +103,7 @@ impl Configurator {
     ) -> Arc<Snapshot> {
         self.generation += 1;
         let clusters = [0, 1].map(|index| Arc::new(self.cluster(index, endpoints[index])));
+        let former = (0..self.first_id()).map(|_| None);
         Arc::new(Snapshot {
             generation: self.generation,
             listeners: (0..2)
@@ -91,10 +113,13 @@ impl Configurator {
                 .iter()
                 .map(|cluster| (cluster.name.clone(), cluster.id))
                 .collect::<HashMap<_, _>>(),
-            clusters: clusters
-                .into_iter()
-                .zip(present)
-                .map(|(cluster, present)| present.then_some(cluster))
+            clusters: former
+                .chain(
+                    clusters
+                        .into_iter()
+                        .zip(present)
+                        .map(|(cluster, present)| present.then_some(cluster)),
+                )
                 .collect(),
         })
     }
@@ -122,18 +147,19 @@ impl Configurator {
             address: listener_address(index),
             backlog: None,
             connections: self.budgets[index].clone(),
-            buffer_limit: self.settings.buffer_limit,
+            buffer_limit: self.settings().buffer_limit,
             chains: Chains::http(self.http.clone()),
             stats: self.listener_stats[index].clone(),
         }
     }
 
     fn cluster(&self, index: usize, endpoints: u8) -> Cluster {
-        let settings = &self.settings;
+        let settings = self.settings();
+        let id = self.first_id() + index;
         let members = (0..8).filter(|bit| endpoints & (1 << bit) != 0);
         Cluster {
-            id: ClusterId(index as u32),
-            name: format!("cluster{index}").into(),
+            id: ClusterId(id as u32),
+            name: format!("cluster{id}").into(),
             policy: match settings.policy {
                 0 => Policy::RoundRobin,
                 1 => Policy::Random,
@@ -146,8 +172,8 @@ impl Configurator {
             idle_timeout: Some(Duration::from_nanos(settings.pool_idle_timeout)),
             requests_per_connection_max: some(settings.upstream_requests_max),
             buffer_limit: settings.buffer_limit,
-            breakers: self.breakers[index].clone(),
-            stats: self.cluster_stats[index].clone(),
+            breakers: self.breakers[id].clone(),
+            stats: self.cluster_stats[id].clone(),
         }
     }
 }
@@ -176,12 +202,12 @@ fn some(number: u32) -> Option<u32> {
     (number > 0).then_some(number)
 }
 
-fn http(world: &Scenario) -> Http {
+fn http(world: &Scenario, first_id: usize) -> Http {
     let settings = &world.settings;
     let time = |nanoseconds: u64| (nanoseconds > 0).then(|| Duration::from_nanos(nanoseconds));
     Http {
         stat_prefix: "sim".into(),
-        routes: Arc::new(routes(world)),
+        routes: Arc::new(routes(world, first_id as u32)),
         access_logs: vec![AccessLog {
             sink: SinkId(0),
             format: Format::literal(b"exchange\n"),
@@ -229,12 +255,12 @@ fn http(world: &Scenario) -> Http {
 }
 
 /// `/a` and `/b` go to one cluster each, `/w` to both, `/d` answers by itself.
-fn routes(world: &Scenario) -> RouteTable {
-    let one = |index: u32| ClusterChoice::One(ClusterId(index));
+fn routes(world: &Scenario, first_id: u32) -> RouteTable {
+    let one = |index: u32| ClusterChoice::One(ClusterId(first_id + index));
     let split = ClusterChoice::Weighted {
         clusters: (0..2)
             .map(|index| WeightedCluster {
-                cluster: ClusterId(index),
+                cluster: ClusterId(first_id + index),
                 weight: 1,
                 headers: HeaderChanges::default(),
                 host_rewrite: None,

@@ -39,4 +39,8 @@ pub const REGRESSIONS: &[Regression] = &[
         seed: 3900,
         reason: "a client in the backlog of a listener that was just removed was refused",
     },
+    Regression {
+        seed: 1731,
+        reason: "requests of a generation whose clusters were renamed found no endpoint",
+    },
 ];

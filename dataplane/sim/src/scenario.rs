@@ -43,6 +43,8 @@ pub enum Step {
     RestoreListener,
     /// A new configuration with these clusters.
     Clusters([bool; 2]),
+    /// A new configuration in which both clusters have other names.
+    Rename,
     /// Drain.
     Drain,
     /// Accepting failed.
@@ -403,6 +405,13 @@ impl Draft {
             let at = dice.skewed(2 * SECOND);
             script.push((at, Step::Crash(origin)));
             script.push((at + dice.skewed(5 * SECOND), Step::Restart(origin)));
+        }
+        // Dice of their own, as above.
+        let mut rename_dice = Dice::new(world.seed ^ 0x4e4a);
+        if rename_dice.one_in(4) {
+            for _ in 0..rename_dice.between(1, 6) {
+                script.push((rename_dice.skewed(3 * SECOND), Step::Rename));
+            }
         }
         script.sort_by_key(|&(at, _)| at);
         world.script = script;

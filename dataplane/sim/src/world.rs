@@ -372,6 +372,10 @@ impl<'m, M: Machine> World<'m, M> {
                 self.rebound = true;
             }
             Step::RestoreListener => {}
+            Step::Rename => {
+                self.configurator.rename();
+                batch.push(self.snapshot());
+            }
             Step::Clusters(clusters) => {
                 self.clusters = clusters;
                 batch.push(self.snapshot());

@@ -15,8 +15,10 @@ use super::lease::{Kind, Leases};
 #[derive(Debug)]
 pub(super) struct ClusterState {
     config: Arc<Cluster>,
-    /// False once it left the configuration.
+    /// False once no generation that is held lists it.
     pub(super) listed: bool,
+    /// It left the configuration; requests that an older generation serves still go there.
+    pub(super) departed: bool,
     /// Listed endpoints, by id.
     pub(super) members: Vec<(EndpointId, EndpointKey)>,
     /// Endpoints that left and are still in use.
@@ -34,6 +36,7 @@ impl ClusterState {
         Self {
             config: Arc::clone(config),
             listed: false,
+            departed: false,
             members: Vec::new(),
             leaving: 0,
             balance: Balance::default(),
@@ -50,7 +53,7 @@ impl ClusterState {
     /// True if it already stands for this generation of the cluster.
     #[inline]
     pub(super) fn is_current(&self, config: &Arc<Cluster>) -> bool {
-        self.listed && Arc::ptr_eq(&self.config, config)
+        self.listed && !self.departed && Arc::ptr_eq(&self.config, config)
     }
 
     #[inline]
@@ -81,12 +84,14 @@ impl ClusterState {
         }
         self.config = Arc::clone(config);
         self.listed = true;
+        self.departed = false;
         left
     }
 
-    /// The cluster left; returns all its endpoints.
+    /// Nobody will ask for it any more; returns all its endpoints.
     pub(super) fn retire(&mut self, endpoints: &mut Endpoints) -> Vec<EndpointKey> {
         self.listed = false;
+        self.departed = false;
         self.balance = Balance::default();
         let members = std::mem::take(&mut self.members);
         let left: Vec<_> = members.into_iter().map(|(_, key)| key).collect();

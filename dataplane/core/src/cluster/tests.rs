@@ -105,6 +105,7 @@ impl World {
     fn leave(&mut self) {
         self.clusters
             .reconcile(&snapshot(&[None]), &mut self.closing);
+        self.clusters.forget(|_| false, &mut self.closing);
     }
 
     fn pick(&mut self) -> Option<EndpointKey> {

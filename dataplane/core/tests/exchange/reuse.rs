@@ -52,3 +52,33 @@ fn at_max_requests_a_connection_that_was_not_needed_is_kept() {
     assert_eq!(world.cluster_counters().reused.value(), 1);
     assert!(world.connects().is_empty());
 }
+
+#[test]
+fn a_cluster_that_left_serves_the_requests_that_began_before() {
+    let mut world = World::edited(|_, cluster| {
+        let thresholds = Thresholds {
+            connections: 1,
+            ..Thresholds::default()
+        };
+        cluster.breakers = Arc::new(Breakers::new(thresholds, Thresholds::default()));
+    });
+    let (first, second, third) = (world.accept(), world.accept(), world.accept());
+    world.client_sends(first, GET);
+    let busy = world.connected();
+    world.client_sends(second, GET);
+    assert!(world.connects().is_empty(), "the second one waits");
+    world.client_sends(third, "GET /a HTTP/1.1\r\n");
+    world.remove_cluster();
+    world.client_sends(third, "Host: a\r\n\r\n");
+    world.origin_sends(busy, OK);
+    assert!(world.sent_to(first).ends_with("hi"));
+    for client in [second, third] {
+        assert_eq!(world.sent_to(client), "");
+        let origin = world.connected();
+        world.origin_sends(origin, OK);
+        assert!(world.sent_to(client).ends_with("hi"));
+    }
+    assert!(!world.holds_first());
+    world.client_sends(first, GET);
+    assert!(world.sent_to(first).starts_with("HTTP/1.1 503"));
+}

@@ -306,6 +306,17 @@ impl World {
         self.give(Event::Snapshot(Arc::new(without)));
     }
 
+    /// Takes the only cluster out of the configuration.
+    pub(crate) fn remove_cluster(&mut self) {
+        let without = Snapshot {
+            generation: 2,
+            listeners: self.snapshot.listeners.clone(),
+            clusters: vec![None],
+            cluster_ids: HashMap::new(),
+        };
+        self.give(Event::Snapshot(Arc::new(without)));
+    }
+
     /// Listeners whose sockets are being closed.
     pub(crate) fn unlistening(&self) -> usize {
         self.unlistening
