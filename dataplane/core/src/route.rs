@@ -23,8 +23,7 @@ use crate::config::route::{
 };
 use crate::config::{ClusterId, Snapshot};
 use crate::fault::Cause;
-use crate::http::{HeaderId, RequestHead, ResponseHead};
-use crate::stats::WorkerIndex;
+use crate::http::{RequestHead, ResponseHead};
 
 pub use check::RouteError;
 
@@ -152,8 +151,8 @@ impl RouteTable {
         &self.host(route.host).routes[route.index as usize]
     }
 
-    /// The first route that matches. `x-forwarded-proto`, if the head has it, must already be
-    /// trustworthy (N08): `require_tls` looks at it before the connection.
+    /// The first route that matches. The scheme must already be that of the client's side of the
+    /// way (N08).
     pub fn find(&self, request: &RequestHead, chance: &mut Chance) -> Lookup {
         let authority = request.authority();
         let Some(host) = self.domains.find(authority, self.config.ignore_port) else {
@@ -284,20 +283,6 @@ impl RouteTable {
         weighted_choice(self.forward(route)?, choice?.weighted)
     }
 
-    /// Counts an answered request at its route; 0 means that no status was sent.
-    pub fn count(&self, route: RouteRef, worker: WorkerIndex, status: u16) {
-        let counters = &self.route(route).stats.of(worker).counters;
-        let class = match status / 100 {
-            1 => &counters.status_1xx,
-            2 => &counters.status_2xx,
-            3 => &counters.status_3xx,
-            4 => &counters.status_4xx,
-            5 => &counters.status_5xx,
-            _ => return,
-        };
-        class.add(1);
-    }
-
     /// Writes the value of `location` for a redirect and returns the status (500 if the route is
     /// none).
     pub fn redirect(&self, route: RouteRef, request: &RequestHead, out: &mut Vec<u8>) -> u16 {
@@ -343,21 +328,12 @@ impl RouteTable {
     }
 }
 
-/// RFC 9110 section 4.2: https by what is known of the client's side of the way.
+/// Every client is external, see `forwarded.rs`.
 fn lacks_tls(require: RequireTls, request: &RequestHead) -> bool {
-    let plain = || forwarded_scheme(request) != b"https";
-    let internal = || request.fields.value(HeaderId::XEnvoyInternal) == Some(b"true");
     match require {
         RequireTls::None => false,
-        RequireTls::ExternalOnly => plain() && !internal(),
-        RequireTls::All => plain(),
+        RequireTls::ExternalOnly | RequireTls::All => !request.secure,
     }
-}
-
-/// `x-forwarded-proto`, or the connection's scheme without it.
-fn forwarded_scheme(request: &RequestHead) -> &[u8] {
-    let forwarded = request.fields.value(HeaderId::XForwardedProto);
-    forwarded.unwrap_or(request.scheme().as_bytes())
 }
 
 /// The cluster that the first field called `name` names.

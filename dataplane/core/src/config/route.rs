@@ -49,7 +49,8 @@ pub enum RequireTls {
     /// Plain requests are served.
     #[default]
     None,
-    /// Plain requests from outside are redirected.
+    /// Plain requests from outside are redirected. Nobody is inside without
+    /// `internal_address_config`, which is not served.
     ExternalOnly,
     /// Plain requests are redirected.
     All,

@@ -271,6 +271,9 @@ impl Engine {
             original_path: match http.suppress_envoy_headers {
                 true => OriginalPath::Drop,
                 false => OriginalPath::Keep,
+        if let Some(timeout) = forward.timeout.filter(|_| !http.suppress_envoy_headers) {
+            announce_timeout(exchange, timeout);
+        }
             },
         };
         let rewritten = routes.rewrite_request(
@@ -555,6 +558,14 @@ fn decode_head(exchange: &mut Exchange, head: &[u8]) -> Result<(), Refusal> {
 fn counts_attempts(exchange: &Exchange) -> bool {
     let at = exchange.http().zip(exchange.route);
     at.is_some_and(|(http, route)| http.routes.host(route.host).attempt_count)
+/// How long the origin has; 0 would say that there is no end.
+fn announce_timeout(exchange: &mut Exchange, timeout: Duration) {
+    let millis = timeout.as_millis().max(1) as u64;
+    let write = |text: &mut Vec<u8>| append_number(millis, text);
+    let fields = &mut exchange.request.fields;
+    fields.set_with(HeaderId::XEnvoyExpectedRqTimeoutMs, write);
+}
+
 }
 
 /// The route's own list decides before that of the connection manager (C10).

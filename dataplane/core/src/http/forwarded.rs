@@ -10,7 +10,7 @@ use crate::chance::Chance;
 use crate::config::listener::{Forwarded, Http, RequestId};
 use crate::digits::{append_ip, append_number};
 
-/// Makes the fields true and returns the address of the client.
+/// Makes the fields and the scheme true and returns the address of the client.
 pub fn apply(
     http: &Http,
     head: &mut RequestHead,
@@ -19,18 +19,23 @@ pub fn apply(
     chance: &mut Chance,
 ) -> SocketAddr {
     let options = http.forwarded;
-    let trusts_peer = !options.use_remote_address || options.trusted_hops > 0;
-    if !trusts_peer {
-        strip_untrusted(&mut head.fields);
-    }
+    let is_edge = options.use_remote_address;
+    let trusts_peer = !is_edge || options.trusted_hops > 0;
+    strip_claims(&mut head.fields, is_edge, trusts_peer);
     let client = client_address(&head.fields, options, remote);
-    if options.use_remote_address {
+    if is_edge {
         append_remote(&mut head.fields, options, remote);
-    }
-    let scheme = if head.secure { "https" } else { "http" };
-    if !trusts_peer || head.fields.value(HeaderId::XForwardedProto).is_none() {
         head.fields
-            .set(HeaderId::XForwardedProto, scheme.as_bytes());
+            .set_with(HeaderId::XEnvoyExternalAddress, |text| {
+                append_ip(client.ip(), text);
+            });
+    }
+    match forwarded_scheme(&head.fields) {
+        Some(scheme) => head.secure = scheme == Scheme::Https,
+        None => {
+            let scheme = head.scheme().as_bytes();
+            head.fields.set(HeaderId::XForwardedProto, scheme);
+        }
     }
     if options.append_port && head.fields.value(HeaderId::XForwardedPort).is_none() {
         let port = u64::from(local.port());
@@ -44,14 +49,40 @@ pub fn apply(
     client
 }
 
-/// What only a trusted neighbour may say.
-fn strip_untrusted(fields: &mut Fields) {
-    const PREFIXES: [&[u8]; 3] = [b"x-forwarded-", b"x-envoy-", b"x-penstock-"];
+/// Takes away what a client may not say (N08). A trusted neighbour vouches for the addresses that it
+/// forwards, not for what its own client says of itself: as in Envoy without
+/// `internal_address_config`, nobody is internal, so no `x-envoy-*` is believed but what a gateway
+/// at the edge writes for those behind it.
+fn strip_claims(fields: &mut Fields, is_edge: bool, trusts_peer: bool) {
     fields.remove_if(|id, name, _| match id {
         HeaderId::XForwardedFor => false,
         HeaderId::XRealIp => true,
-        _ => name.starts_with(b"x-") && PREFIXES.iter().any(|prefix| name.starts_with(prefix)),
+        HeaderId::XEnvoyExternalAddress | HeaderId::XEnvoyOriginalPath => is_edge,
+        _ if name.starts_with(b"x-forwarded-") => !trusts_peer,
+        _ => is_forwarding_name(name),
     });
+}
+
+/// Fields that gateways write about the way of a request.
+pub(crate) fn is_forwarding_name(name: &[u8]) -> bool {
+    const PREFIXES: [&[u8]; 3] = [b"x-forwarded-", b"x-envoy-", b"x-penstock-"];
+    name.starts_with(b"x-") && PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Scheme {
+    Http,
+    Https,
+}
+
+/// How the client came, as somebody trusted said. More than one opinion is none.
+fn forwarded_scheme(fields: &Fields) -> Option<Scheme> {
+    let mut values = fields.values_by_name(HeaderId::XForwardedProto.name());
+    match (values.next()?, values.next()) {
+        (scheme, None) if scheme.eq_ignore_ascii_case(b"https") => Some(Scheme::Https),
+        (scheme, None) if scheme.eq_ignore_ascii_case(b"http") => Some(Scheme::Http),
+        _ => None,
+    }
 }
 
 /// The entry of `x-forwarded-for` that the trusted hops vouch for, else the connection's address.
@@ -187,24 +218,47 @@ mod tests {
         assert_eq!(client(&["[2001:db8::1]:80"], behind_one), "2001:db8::1");
     }
 
-    #[test]
-    fn n08_claims_of_an_untrusted_client_are_taken_away() {
+    fn left(is_edge: bool, trusts_peer: bool) -> Vec<String> {
         let mut fields = Fields::default();
         for name in [
             "x-forwarded-proto",
             "x-forwarded-client-cert",
             "x-real-ip",
             "x-envoy-internal",
+            "x-envoy-retry-on",
+            "x-envoy-external-address",
             "x-penstock-a",
             "x-a",
         ] {
             fields.push(name.as_bytes(), b"1");
         }
-        strip_untrusted(&mut fields);
-        assert_eq!(
-            fields.iter().map(|(name, _)| name).collect::<Vec<_>>(),
-            [b"x-a"]
-        );
+        strip_claims(&mut fields, is_edge, trusts_peer);
+        let names = fields.iter().map(|(name, _)| name.to_vec());
+        names.map(|name| String::from_utf8(name).unwrap()).collect()
+    }
+
+    #[test]
+    fn n08_claims_of_clients_are_taken_away() {
+        let forwarded = ["x-forwarded-proto", "x-forwarded-client-cert"];
+        assert_eq!(left(true, false), ["x-a"]);
+        assert_eq!(left(true, true), [&forwarded[..], &["x-a"]].concat());
+        let behind = [&forwarded[..], &["x-envoy-external-address", "x-a"]].concat();
+        assert_eq!(left(false, true), behind);
+    }
+
+    #[test]
+    fn one_valid_scheme_is_believed() {
+        let scheme = |values: &[&str]| {
+            let mut fields = Fields::default();
+            let push = |value: &&str| fields.push(b"x-forwarded-proto", value.as_bytes());
+            values.iter().for_each(push);
+            forwarded_scheme(&fields)
+        };
+        assert_eq!(scheme(&["https"]), Some(Scheme::Https));
+        assert_eq!(scheme(&["HTTP"]), Some(Scheme::Http));
+        for invalid in [&[][..], &["ftp"], &["https, http"], &["https", "https"]] {
+            assert_eq!(scheme(invalid), None, "{invalid:?}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! It runs before our own fields are added, so Connection cannot name those away.
 
+use super::forwarded::is_forwarding_name;
 use super::h1::list;
 use super::{Field, Fields, HeaderId, ResponseHead};
 
@@ -76,7 +77,6 @@ fn is_hop_by_hop(id: HeaderId) -> bool {
 /// Fields that a client must not be able to take away behind the back of those in front of us,
 /// and the hop-by-hop ones, which go in their own pass.
 fn is_protected(id: HeaderId, name: &[u8]) -> bool {
-    const PREFIXES: [&[u8]; 3] = [b"x-forwarded-", b"x-envoy-", b"x-penstock-"];
     is_hop_by_hop(id)
         || matches!(
             id,
@@ -87,7 +87,7 @@ fn is_protected(id: HeaderId, name: &[u8]) -> bool {
                 | HeaderId::XRealIp
                 | HeaderId::XRequestId
         )
-        || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        || is_forwarding_name(name)
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! The value of `location`, always with scheme and host if there is one, so that a path which
 //! begins with two slashes cannot name another host (O08).
 
-use super::{forwarded_scheme, rewrite};
+use super::rewrite;
 use crate::config::route::{PathMatch, Redirect, RedirectPath};
-use crate::http::RequestHead;
+use crate::http::{RequestHead, authority};
 
 /// Writes the location of a redirect route whose path specifier is `matched`.
 pub(super) fn location(
@@ -35,7 +35,7 @@ pub(super) fn https(request: &RequestHead, out: &mut Vec<u8>) {
 
 /// `scheme://host:port`, or nothing if there is no host: then the location is relative.
 fn origin(scheme: &str, host: &[u8], port: Option<u16>, out: &mut Vec<u8>) {
-    if host.is_empty() || !host.iter().copied().all(rewrite::is_authority_byte) {
+    if authority::check(host).is_err() {
         return;
     }
     out.extend_from_slice(scheme.as_bytes());
@@ -49,30 +49,17 @@ fn origin(scheme: &str, host: &[u8], port: Option<u16>, out: &mut Vec<u8>) {
 /// The request's authority. Its port goes if another one is asked for, and if it is the default
 /// port of a scheme that changes.
 fn request_host<'a>(request: &'a RequestHead, scheme: &str, port: Option<u16>) -> &'a [u8] {
-    let authority = request.authority();
-    let Some((host, old_port)) = split_port(authority) else {
-        return authority;
+    let whole = request.authority();
+    let (host, Some(old_port)) = authority::split(whole) else {
+        return whole;
     };
-    let old_scheme = forwarded_scheme(request);
-    let default_port: &[u8] = if old_scheme == b"https" {
-        b"443"
-    } else {
-        b"80"
-    };
-    let scheme_changes = scheme.as_bytes() != old_scheme;
+    let default_port: &[u8] = if request.secure { b"443" } else { b"80" };
+    let scheme_changes = scheme != request.scheme();
     if port.is_some() || (scheme_changes && old_port == default_port) {
         host
     } else {
-        authority
+        whole
     }
-}
-
-/// Splits at the colon of the port; an IPv6 address keeps its own colons.
-fn split_port(authority: &[u8]) -> Option<(&[u8], &[u8])> {
-    let colon = authority.iter().rposition(|&byte| byte == b':')?;
-    let (host, port) = (&authority[..colon], &authority[colon + 1..]);
-    let is_port = !host.starts_with(b"[") || host.ends_with(b"]");
-    is_port.then_some((host, port))
 }
 
 fn path(redirect: &Redirect, matched: &PathMatch, request: &RequestHead, out: &mut Vec<u8>) {

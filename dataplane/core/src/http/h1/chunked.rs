@@ -12,6 +12,7 @@ use super::body::Decoded;
 use super::request_line::is_token_byte;
 use super::scan::{HeadLimits, HeadScanner};
 use crate::buffer::Buffer;
+use crate::http::forwarded::is_forwarding_name;
 use crate::http::{Fields, HeaderId, Refusal};
 use crate::limits;
 
@@ -302,12 +303,6 @@ pub(crate) fn is_forbidden_trailer(id: HeaderId, name: &[u8]) -> bool {
             | HeaderId::Via
             | HeaderId::XRealIp
             | HeaderId::XRequestId
-    ) || [
-        &b"content-"[..],
-        b"x-forwarded-",
-        b"x-envoy-",
-        b"x-penstock-",
-    ]
-    .iter()
-    .any(|prefix| name.starts_with(prefix))
+    ) || name.starts_with(b"content-")
+        || is_forwarding_name(name)
 }
