@@ -483,7 +483,7 @@ impl Engine {
     fn reply(&mut self, exchange: &mut Exchange, reply: Reply) {
         let body = reply.body.as_bytes();
         if let Err(cause) = self.answer(exchange, reply.status, reply.details, body) {
-            self.count_fault(exchange, Fault::connection(Side::Local, cause));
+            self.count_fault(exchange, Fault::local(cause));
             self.cut(exchange, cause);
         }
     }

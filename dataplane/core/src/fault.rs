@@ -43,6 +43,8 @@ pub enum Cause {
     NoRoute,
     /// The route names a cluster that is not configured; the status to answer with.
     NoCluster(u16),
+    /// The client offers to switch to a protocol that the route does not allow.
+    UpgradeRefused,
     /// The cluster has no endpoint to offer.
     NoHealthyEndpoint,
     /// A circuit-breaker threshold is reached.
@@ -79,6 +81,14 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// No buffer, slot or room left.
+    pub const EXHAUSTED: Self = Self::local(Cause::Exhausted);
+
+    /// What this worker or its configuration cannot do; costs the connection.
+    pub const fn local(cause: Cause) -> Self {
+        Self::connection(Side::Local, cause)
+    }
+
     /// A fault of one exchange.
     pub const fn exchange(side: Side, cause: Cause) -> Self {
         Self {

@@ -80,6 +80,7 @@ pub fn reply_to(fault: Fault) -> Reply {
             "upstream request timeout",
         ),
         (_, Cause::NoRoute) => reply(404, Flags::NO_ROUTE, "route_not_found", ""),
+        (_, Cause::UpgradeRefused) => reply(403, Flags::default(), "upgrade_failed", ""),
         (_, Cause::NoCluster(status)) => reply(status, Flags::NO_CLUSTER, "cluster_not_found", ""),
         (_, Cause::NoHealthyEndpoint) => reply(
             503,

@@ -9,7 +9,7 @@ use crate::downstream::Phase;
 use crate::engine::Engine;
 use crate::event::{ConnId, Time};
 use crate::exchange::{Exchange, ResponseStage};
-use crate::fault::{Fault, Side};
+use crate::fault::Fault;
 
 impl Exchange {
     pub(crate) fn is_tunnel(&self) -> bool {
@@ -44,7 +44,7 @@ impl Engine {
         if let Some(upstream) = exchange.upstream {
             exchange.record.bytes_received += ahead.len() as u64;
             let sent = self.send_copy(upstream, &ahead);
-            sent.map_err(|cause| Fault::connection(Side::Local, cause))?;
+            sent.map_err(Fault::local)?;
             self.hold_back(exchange.downstream, upstream);
             let blocked = self.link(upstream).is_some_and(|link| link.blocks);
             if !blocked {

@@ -1,9 +1,12 @@
 //! The request lane: head → route → pick → acquire → send → body.
 
+use std::time::Duration;
+
 use crate::buffer::Buffer;
 use crate::cluster::EndpointKey;
 use crate::config::listener::Http;
 use crate::config::route::{Action, Forward};
+use crate::digits::append_number;
 use crate::downstream::HeadBytes;
 use crate::engine::Engine;
 use crate::event::{Close, ConnId, Time};
@@ -66,7 +69,7 @@ impl Engine {
             return self.keep_for_later(exchange, bytes);
         }
         while !bytes.is_empty() {
-            let mut buffer = self.buffers.take().ok_or(EXHAUSTED)?;
+            let mut buffer = self.buffers.take().ok_or(Fault::EXHAUSTED)?;
             let count = buffer.fill_from(bytes);
             bytes = &bytes[count..];
             if exchange.request_complete {
@@ -115,7 +118,7 @@ impl Engine {
         self.receive(exchange.downstream, false);
         match self.keep_ahead(exchange.downstream, bytes) {
             true => Ok(()),
-            false => Err(EXHAUSTED),
+            false => Err(Fault::EXHAUSTED),
         }
     }
 
@@ -134,7 +137,7 @@ impl Engine {
     fn prepare(&mut self, exchange: &mut Exchange) -> Result<(), Fault> {
         let held = exchange.snapshot.clone();
         let Some(http) = held.http(exchange.listener, exchange.chain) else {
-            return Err(EXHAUSTED);
+            return Err(Fault::EXHAUSTED);
         };
         exchange.keep_downstream = exchange.framing.keep_alive && self.may_keep(exchange, http);
         if exchange.request.method == Method::Connect {
@@ -154,10 +157,6 @@ impl Engine {
             &http.host,
             exchange.record.downstream_local.port(),
         );
-        if outcome == PathOutcome::Redirect {
-            let location = exchange.original_target.clone();
-            return self.redirect(exchange, 307, &location).map_err(local);
-        }
         if exchange.framing.upgrade {
             let fields = exchange.request.fields.list();
             let upgrade = fields.iter().find(|field| field.id == HeaderId::Upgrade);
@@ -175,6 +174,13 @@ impl Engine {
             record.downstream_local,
             &mut self.chance,
         );
+        if outcome == PathOutcome::Redirect {
+            // Not before: who offered an upgrade may have sent bytes behind it (C08).
+            let location = exchange.original_target.clone();
+            return self
+                .redirect(exchange, 307, &location)
+                .map_err(Fault::local);
+        }
         Ok(())
     }
 
@@ -204,7 +210,7 @@ impl Engine {
     pub(super) fn route(&mut self, exchange: &mut Exchange) -> Result<Step, Fault> {
         let held = exchange.snapshot.clone();
         let Some(http) = held.http(exchange.listener, exchange.chain) else {
-            return Err(EXHAUSTED);
+            return Err(Fault::EXHAUSTED);
         };
         let routes = &http.routes;
         let route = match routes.find(&exchange.request, &mut self.chance) {
@@ -215,7 +221,8 @@ impl Engine {
             Lookup::TlsRequired { .. } => {
                 let mut location = Vec::new();
                 let status = RouteTable::redirect_to_https(&exchange.request, &mut location);
-                self.redirect(exchange, status, &location).map_err(local)?;
+                self.redirect(exchange, status, &location)
+                    .map_err(Fault::local)?;
                 return Ok(Step::Answered);
             }
         };
@@ -225,13 +232,14 @@ impl Engine {
             Action::Redirect(_) => {
                 let mut location = Vec::new();
                 let status = routes.redirect(route, &exchange.request, &mut location);
-                self.redirect(exchange, status, &location).map_err(local)?;
+                self.redirect(exchange, status, &location)
+                    .map_err(Fault::local)?;
                 Ok(Step::Answered)
             }
             Action::Direct(direct) => {
                 let answered =
                     self.answer(exchange, direct.status, "direct_response", &direct.body);
-                answered.map_err(local)?;
+                answered.map_err(Fault::local)?;
                 Ok(Step::Answered)
             }
         }
@@ -259,7 +267,13 @@ impl Engine {
         exchange.upgrading = exchange
             .upgrade
             .is_some_and(|span| upgrade_allowed(http, forward, exchange.request.fields.text(span)));
+        if exchange.upgrade.is_some() && !exchange.upgrading {
+            return Err(Fault::exchange(Side::Local, Cause::UpgradeRefused));
+        }
         self.start_route_timeout(exchange);
+        if let Some(timeout) = forward.timeout.filter(|_| !http.suppress_envoy_headers) {
+            announce_timeout(exchange, timeout);
+        }
         let listener = held.listener(exchange.listener);
         let around = Around {
             record: &exchange.record,
@@ -271,9 +285,6 @@ impl Engine {
             original_path: match http.suppress_envoy_headers {
                 true => OriginalPath::Drop,
                 false => OriginalPath::Keep,
-        if let Some(timeout) = forward.timeout.filter(|_| !http.suppress_envoy_headers) {
-            announce_timeout(exchange, timeout);
-        }
             },
         };
         let rewritten = routes.rewrite_request(
@@ -283,7 +294,7 @@ impl Engine {
             &around,
             &mut self.values,
         );
-        rewritten.map_err(local)?;
+        rewritten.map_err(Fault::local)?;
         Ok(Step::Next(Stage::Pick))
     }
 
@@ -329,7 +340,7 @@ impl Engine {
         if self.clusters.try_connection(endpoint, high) {
             let conn = self
                 .connect(exchange, cluster, endpoint, high)
-                .ok_or(EXHAUSTED)?;
+                .ok_or(Fault::EXHAUSTED)?;
             exchange.upstream = Some(conn);
             exchange.reused = false;
             return Ok(Step::Next(Stage::Connect));
@@ -431,7 +442,7 @@ impl Engine {
         }
         self.write_request(exchange);
         let first = self.next_payload(exchange)?;
-        self.send_scratch(upstream, first).map_err(local)?;
+        self.send_scratch(upstream, first).map_err(Fault::local)?;
         exchange.record.upstream_start = self.now.time;
         if let Some(cluster) = exchange.cluster() {
             cluster.stats.of(self.worker).counters.requests.add(1);
@@ -450,7 +461,7 @@ impl Engine {
         };
         exchange.pending_bytes -= charge(buffer.len());
         let framed = self.frame_payload(exchange.framing.body, buffer);
-        framed.map(Some).map_err(local)
+        framed.map(Some).map_err(Fault::local)
     }
 
     pub(super) fn relay_request_body(&mut self, exchange: &mut Exchange) -> Result<Step, Fault> {
@@ -468,7 +479,8 @@ impl Engine {
             self.offer_request_relay(exchange, upstream);
             return Ok(Step::Wait);
         }
-        self.write_request_end(exchange, upstream).map_err(local)?;
+        self.write_request_end(exchange, upstream)
+            .map_err(Fault::local)?;
         Ok(Step::Next(Stage::Sent))
     }
 
@@ -524,15 +536,8 @@ impl Engine {
     }
 }
 
-/// No buffer, slot or room left.
-const EXHAUSTED: Fault = Fault::connection(Side::Local, Cause::Exhausted);
-
 fn malformed(refusal: Refusal) -> Fault {
     Fault::connection(Side::Downstream, Cause::Malformed(refusal))
-}
-
-fn local(cause: Cause) -> Fault {
-    Fault::connection(Side::Local, cause)
 }
 
 fn decode_head(exchange: &mut Exchange, head: &[u8]) -> Result<(), Refusal> {
@@ -554,10 +559,6 @@ fn decode_head(exchange: &mut Exchange, head: &[u8]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// `include_request_attempt_count` of the virtual host.
-fn counts_attempts(exchange: &Exchange) -> bool {
-    let at = exchange.http().zip(exchange.route);
-    at.is_some_and(|(http, route)| http.routes.host(route.host).attempt_count)
 /// How long the origin has; 0 would say that there is no end.
 fn announce_timeout(exchange: &mut Exchange, timeout: Duration) {
     let millis = timeout.as_millis().max(1) as u64;
@@ -566,6 +567,10 @@ fn announce_timeout(exchange: &mut Exchange, timeout: Duration) {
     fields.set_with(HeaderId::XEnvoyExpectedRqTimeoutMs, write);
 }
 
+/// `include_request_attempt_count` of the virtual host.
+fn counts_attempts(exchange: &Exchange) -> bool {
+    let at = exchange.http().zip(exchange.route);
+    at.is_some_and(|(http, route)| http.routes.host(route.host).attempt_count)
 }
 
 /// The route's own list decides before that of the connection manager (C10).

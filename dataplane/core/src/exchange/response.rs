@@ -95,7 +95,7 @@ impl Engine {
             self.interim_head(exchange)?;
         }
         for piece in ahead[len..].chunks(self.buffers.payload().max(1)) {
-            let mut buffer = self.buffers.take().ok_or(EXHAUSTED)?;
+            let mut buffer = self.buffers.take().ok_or(Fault::EXHAUSTED)?;
             buffer.fill_from(piece);
             self.response_received(exchange, buffer)?;
         }
@@ -120,7 +120,8 @@ impl Engine {
         }
         hop::strip_response(&mut exchange.response);
         self.write_response(exchange, BodyLength::None, ConnectionHeader::None);
-        self.send_scratch(exchange.downstream, None).map_err(local)
+        self.send_scratch(exchange.downstream, None)
+            .map_err(Fault::local)
     }
 
     /// Our own answer to `Expect: 100-continue` (C07).
@@ -128,7 +129,7 @@ impl Engine {
         if exchange.http().is_some_and(|http| http.proxy_continue) {
             return Ok(());
         }
-        self.write_continue(exchange).map_err(local)
+        self.write_continue(exchange).map_err(Fault::local)
     }
 
     /// The head of the final response, or of a 101.
@@ -145,7 +146,7 @@ impl Engine {
         if exchange.response_stage == ResponseStage::Tunnel {
             if let Err(cause) = self.send_scratch(exchange.downstream, None) {
                 rest.into_iter().for_each(|rest| self.buffers.give(rest));
-                return Err(local(cause));
+                return Err(Fault::local(cause));
             }
             return self.open_tunnel(exchange, rest);
         }
@@ -159,12 +160,12 @@ impl Engine {
         match framed {
             Ok(body) => {
                 self.send_scratch(exchange.downstream, body)
-                    .map_err(local)?;
+                    .map_err(Fault::local)?;
                 self.after_body(exchange)
             }
             Err(fault) => {
                 self.send_scratch(exchange.downstream, None)
-                    .map_err(local)?;
+                    .map_err(Fault::local)?;
                 Err(fault)
             }
         }
@@ -177,7 +178,7 @@ impl Engine {
         }
         let held = exchange.snapshot.clone();
         let Some(http) = held.http(exchange.listener, exchange.chain) else {
-            return Err(EXHAUSTED);
+            return Err(Fault::EXHAUSTED);
         };
         // C03: an answer that overtakes the request ends both connections. C08: bytes sent for a
         // tunnel that the origin declined are never parsed, nor are those that may still be on
@@ -257,7 +258,7 @@ impl Engine {
         let payload = buffer.len() as u64;
         exchange.record.bytes_sent += payload;
         let framed = self.frame_payload(exchange.response_framing, buffer);
-        let buffer = framed.map_err(local)?;
+        let buffer = framed.map_err(Fault::local)?;
         if buffer.is_empty() {
             self.buffers.give(buffer);
             return Ok(None);
@@ -279,7 +280,7 @@ impl Engine {
     }
 
     pub(super) fn end_response(&mut self, exchange: &mut Exchange) -> Result<(), Fault> {
-        self.write_response_end(exchange).map_err(local)?;
+        self.write_response_end(exchange).map_err(Fault::local)?;
         exchange.response_stage = ResponseStage::Done;
         if let Some(cluster) = exchange.cluster() {
             let took = self.now.time.since(exchange.record.upstream_start);
@@ -474,14 +475,8 @@ enum Origin {
     Local,
 }
 
-const EXHAUSTED: Fault = Fault::connection(Side::Local, Cause::Exhausted);
-
 fn malformed(refusal: Refusal) -> Fault {
     Fault::connection(Side::Upstream, Cause::Malformed(refusal))
-}
-
-fn local(cause: Cause) -> Fault {
-    Fault::connection(Side::Local, cause)
 }
 
 fn decode_head(exchange: &mut Exchange, head: &[u8]) -> Result<(), Refusal> {

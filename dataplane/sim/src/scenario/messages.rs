@@ -43,7 +43,9 @@ impl Author {
             "GET", "GET", "GET", "HEAD", "POST", "POST", "PUT", "DELETE", "OPTIONS", "BREW",
         ]);
         let http10 = dice.percent(self.http10);
-        let wants_tunnel = self.tunnels && !http10 && dice.one_in(3);
+        // Where no upgrade is configured the answer is 403.
+        let possible = self.tunnels && self.rules.upgrades;
+        let wants_tunnel = possible && !http10 && dice.one_in(3);
         let tunnel = wants_tunnel.then(|| tunnel(body_max, dice));
         let body = match (tunnel, method) {
             (Some(_), _) => BodyPlan::none(),
@@ -85,13 +87,13 @@ impl Author {
         plan
     }
 
-    /// Whether an upgrade is agreed to depends on the configuration and the origin.
+    /// Whether an upgrade is agreed to is up to the origin.
     fn fit_tunnel(&self, plan: &mut RequestPlan, dice: &mut Dice) {
         if plan.tunnel.is_none() {
             return;
         }
         plan.response.early = true; // an upgrade has no body to wait for
-        if self.rules.upgrades && !dice.one_in(4) {
+        if !dice.one_in(4) {
             plan.response.status = 101;
             plan.response.interims.clear();
             plan.response.close = false;
