@@ -4,6 +4,7 @@ use super::time::TimeFormat;
 use super::value::Value;
 use crate::access_log::{Facts, Flags, Record};
 use crate::event::Time;
+use crate::http::h1::is_token_byte;
 use crate::http::{Fields, HeaderId, RequestHead};
 
 /// An operator with its argument and length.
@@ -306,7 +307,7 @@ impl Names {
 impl Name {
     /// `None` if it is no name of a field (RFC 9110 section 5.1).
     fn parse(text: &str) -> Option<Self> {
-        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&'*+-.^_`|~".contains(&byte);
+        let is_name = |byte: u8| is_token_byte(byte) && byte != b'%';
         let name = text.to_ascii_lowercase();
         match &*name {
             ":method" => Some(Self::Method),
@@ -314,7 +315,7 @@ impl Name {
             ":authority" | "host" => Some(Self::Authority),
             ":scheme" => Some(Self::Scheme),
             "" => None,
-            _ if !name.bytes().all(is_token) => None,
+            _ if !name.bytes().all(is_name) => None,
             _ => Some(Self::Field(name.into_bytes().into())),
         }
     }

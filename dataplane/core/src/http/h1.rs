@@ -21,7 +21,8 @@ pub use encode::{
     encode_response,
 };
 pub(super) use framing::{Framing, list};
-pub(super) use request_line::{check_method, check_target, is_token_byte};
+pub(crate) use request_line::is_token_byte;
+pub(super) use request_line::{check_method, check_target};
 pub use scan::{HeadLimits, HeadScanner};
 
 /// `headers_with_underscores_action` (L06).

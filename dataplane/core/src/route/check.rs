@@ -4,12 +4,13 @@ use std::fmt;
 
 use regex::bytes::Regex;
 
-use super::rewrite::is_authority_byte;
 use crate::config::route::{
     Action, ClusterChoice, Forward, HeaderChanges, HeaderEdits, HostRewrite, PathMatch,
     PathRewrite, Pattern, Redirect, RedirectPath, Route, RouteConfig, RouteMatch, ValueTest,
     VirtualHost, WeightedCluster,
 };
+use crate::http::authority;
+use crate::http::h1::is_token_byte;
 use crate::limits::{EDITS_PER_LEVEL_MAX, MATCH_TEXT_BYTES_MAX};
 
 /// Something that is wrong with a route configuration.
@@ -288,7 +289,7 @@ fn is_visible(text: &str) -> bool {
 }
 
 fn is_authority(text: &str) -> bool {
-    text.bytes().all(is_authority_byte)
+    text.is_empty() || authority::check(text.as_bytes()).is_ok()
 }
 
 fn is_scheme(text: &str) -> bool {
@@ -300,10 +301,9 @@ fn is_scheme(text: &str) -> bool {
 
 /// RFC 9110 section 5.1: a field name is a token.
 fn check_name(name: &str) -> Result<(), &'static str> {
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if name.starts_with(':') || name == "host" {
         Err("pseudo-headers and host cannot be changed here; use host_rewrite_literal")
-    } else if name.is_empty() || !name.bytes().all(is_token) {
+    } else if name.is_empty() || !name.bytes().all(is_token_byte) {
         Err("this is no header name (RFC 9110 section 5.1)")
     } else if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
         Err("the name must be in lower case")

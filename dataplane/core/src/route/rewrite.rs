@@ -5,7 +5,7 @@ use regex::bytes::Regex;
 use super::OriginalPath;
 use crate::config::route::{Forward, HostRewrite, PathMatch, PathRewrite};
 use crate::fault::Cause;
-use crate::http::{HeaderId, Refusal, RequestHead};
+use crate::http::{HeaderId, Refusal, RequestHead, authority};
 use crate::limits::TARGET_BYTES_MAX;
 
 /// Rewrites the authority as the route asks, except for `auto_host_rewrite`.
@@ -28,16 +28,11 @@ pub(super) fn authority(
         } => replace_all(pattern, substitution, request.path(), scratch)?,
     }
     // A client's field or path may not make an authority that the decoder would refuse (O08).
-    if scratch.is_empty() || !scratch.iter().copied().all(is_authority_byte) {
+    if authority::check(scratch).is_err() {
         return Ok(());
     }
     set_authority(request, scratch, forward.append_forwarded_host);
     Ok(())
-}
-
-/// RFC 3986 section 3.2.2 without userinfo: what may stand in a host and port.
-pub(super) fn is_authority_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:[]%".contains(&byte)
 }
 
 /// Puts another authority in place; the old one may be appended to `x-forwarded-host`, unless it is
