@@ -12,6 +12,8 @@
 //! `Flush` waits until everything queued has left, `Linger` until the client has closed too or
 //! `delayed_close_timeout` has passed: closing at once would reset the answer away (C01).
 
+mod ahead;
+
 use core::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +23,7 @@ use crate::buffer::Buffer;
 use crate::config::{ChainId, Http, ListenerId, Snapshot};
 use crate::engine::Engine;
 use crate::event::{Close, ConnId, Incoming, Op, Time};
+use crate::fault::{Cause, Fault, Side};
 use crate::generation::Held;
 use crate::http::Refusal;
 use crate::http::h1::{HeadLimits, HeadScanner};
@@ -244,32 +247,6 @@ impl Engine {
         }
     }
 
-    /// Keeps a copy of bytes that cannot be parsed yet; closes the connection if there is no room
-    /// left.
-    pub(crate) fn keep_ahead(&mut self, id: ConnId, bytes: &[u8]) -> bool {
-        if bytes.is_empty() {
-            return true;
-        }
-        if self.ahead_bytes + bytes.len() > limits::AHEAD_BYTES_PER_WORKER {
-            return false;
-        }
-        let Some(downstream) = self.downstream_mut(id) else {
-            return false;
-        };
-        downstream.ahead.extend_from_slice(bytes);
-        self.ahead_bytes += bytes.len();
-        true
-    }
-
-    pub(crate) fn take_ahead(&mut self, id: ConnId) -> Vec<u8> {
-        let ahead = self
-            .downstream_mut(id)
-            .map(|downstream| std::mem::take(&mut downstream.ahead));
-        let ahead = ahead.unwrap_or_default();
-        self.ahead_bytes -= ahead.len();
-        ahead
-    }
-
     /// The first byte of a head is there: the configuration of this moment serves the request, or
     /// the last one that knew its listener.
     fn begin_head(&mut self, id: ConnId) {
@@ -305,7 +282,7 @@ impl Engine {
                     let kept = self.keep_ahead(id, buffer.as_slice());
                     self.buffers.give(buffer);
                     if !kept {
-                        self.close(id, Close::Reset);
+                        self.give_up_head(id, Fault::EXHAUSTED);
                     }
                 }
             }
@@ -316,7 +293,7 @@ impl Engine {
         if kept {
             self.parse_ahead(id)
         } else {
-            self.close(id, Close::Reset)
+            self.give_up_head(id, Fault::EXHAUSTED)
         }
     }
 
@@ -608,7 +585,7 @@ impl Engine {
             }
             Phase::Head => {
                 counters.timeouts_head.add(1);
-                self.head_too_slow(id);
+                self.give_up_head(id, Fault::connection(Side::Downstream, Cause::HeadTimeout));
             }
             Phase::Flush => {
                 counters.timeouts_flush.add(1);

@@ -65,6 +65,10 @@ pub struct Engine {
     pub(crate) vacancies: VecDeque<ClusterId>,
     /// Bytes held in `Downstream::ahead` over all connections.
     pub(crate) ahead_bytes: usize,
+    /// The slot that was looked at last for one that holds most of them.
+    pub(crate) ahead_cursor: u32,
+    /// Downstreams that are given up because they hold too many.
+    pub(crate) overloaded: VecDeque<ConnId>,
     pub(crate) scratch: Vec<u8>,
     pub(crate) values: Vec<u8>,
     pub(crate) date: DateField,
@@ -94,6 +98,8 @@ impl Engine {
             ready: VecDeque::new(),
             vacancies: VecDeque::new(),
             ahead_bytes: 0,
+            ahead_cursor: 0,
+            overloaded: VecDeque::new(),
             scratch: Vec::with_capacity(4096),
             values: Vec::with_capacity(1024),
             date: DateField::default(),
@@ -301,7 +307,9 @@ impl Engine {
     /// What one event may leave behind: pipelined requests, generations nobody holds.
     fn settle(&mut self) {
         loop {
-            if let Some(cluster) = self.vacancies.pop_front() {
+            if let Some(id) = self.overloaded.pop_front() {
+                self.shed(id);
+            } else if let Some(cluster) = self.vacancies.pop_front() {
                 self.serve_waiting(cluster);
             } else if let Some(id) = self.ready.pop_front() {
                 self.resume(id);

@@ -344,14 +344,14 @@ impl Engine {
         self.carry_on(exchange, taken);
     }
 
-    /// A head that did not arrive in time is answered like a request that was refused.
-    pub(crate) fn head_too_slow(&mut self, downstream: ConnId) {
+    /// A head that did not arrive in time, or finds no room, is answered like a request that was
+    /// refused.
+    pub(crate) fn give_up_head(&mut self, downstream: ConnId, fault: Fault) {
         drop(self.take_ahead(downstream));
         let start = self.head_start(downstream);
         let Some(exchange) = self.open_exchange(downstream, start) else {
             return self.close(downstream, Close::Reset);
         };
-        let fault = Fault::connection(Side::Downstream, Cause::HeadTimeout);
         self.carry_on(exchange, Err(fault));
     }
 
@@ -629,6 +629,7 @@ impl Engine {
             (_, Cause::StreamDuration) => stats.counters.timeouts_duration.add(1),
             (_, Cause::IdleTimeout) => stats.counters.timeouts_stream_idle.add(1),
             (Side::Downstream, Cause::Reset | Cause::Ended) => stats.counters.resets.add(1),
+            (Side::Local, Cause::Exhausted) => stats.counters.overload.add(1),
             _ => {}
         }
         let Some(cluster) = exchange.cluster() else {

@@ -10,7 +10,8 @@ use crate::buffer::{HEADROOM, TAILROOM};
 pub const BUFFER_PAYLOAD: usize = 16 * 1024;
 /// Buffers per worker.
 pub const BUFFERS_PER_WORKER: usize = 4096;
-/// Buffers that only exchanges in flight may take: accepting bytes of new requests stops first.
+/// Buffers that are not for receiving: drivers leave half of them in the pool for heads and answers
+/// that the core writes itself.
 pub const BUFFERS_RESERVED: usize = 64;
 
 /// What a buffer that waits to be sent counts at least against a watermark in bytes.
@@ -104,8 +105,10 @@ const _: () = assert!(HEAD_FIELDS_MAX <= HEAD_FIELDS_CEILING);
 const _: () = assert!(BUFFERS_RESERVED * 4 <= BUFFERS_PER_WORKER);
 
 /// Bytes of one worker's connections that were received and cannot be parsed yet: heads that are
-/// not complete, pipelined requests. Above it such connections are refused.
+/// not complete, pipelined requests. Above it those that hold most are given up.
 pub const AHEAD_BYTES_PER_WORKER: usize = 32 * 1024 * 1024;
+/// Connections that are looked at for one that holds more than another would.
+pub const AHEAD_SEARCH_MAX: u32 = 256;
 /// Bytes of access-log lines that wait for the worker to take them at the end of its turn.
 pub const LOG_BYTES_MAX: usize = 1024 * 1024;
 /// Finished exchanges whose memory is kept for the next ones.

@@ -96,6 +96,11 @@ impl<T> Slab<T> {
         self.len
     }
 
+    /// Slots so far, vacant ones included.
+    pub fn slots(&self) -> u32 {
+        self.slots.len() as u32
+    }
+
     /// True if there is none.
     pub fn is_empty(&self) -> bool {
         self.len == 0

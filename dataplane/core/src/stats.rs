@@ -230,6 +230,11 @@ family! {
             "Timeouts of clients, by phase.";
         resets: Counter = "penstock_downstream_resets_total",
             "Exchanges cut because the client went away.";
+        overload: Counter = "penstock_downstream_overload_total",
+            "Exchanges given up for want of buffers, slots or room.";
+        unparsed_refused: Counter = "penstock_downstream_unparsed_refused_total",
+            "Connections given up because incomplete heads and pipelined requests had filled their \
+             bound.";
         tunnels: Counter = "penstock_downstream_upgrades_total", "Upgrades that became tunnels.";
     }
 }

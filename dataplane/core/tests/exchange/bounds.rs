@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use penstock_core::config::listener::Http;
 use penstock_core::config::route::{Action, DirectResponse, PathMatch, RouteConfig, VirtualHost};
-use penstock_core::event::IoFault;
+use penstock_core::event::{ConnId, IoFault};
 use penstock_core::route::RouteTable;
 
-use crate::GET;
 use crate::world::{World, WorldOptions, route};
+use crate::{GET, OK};
 
 /// Answers everything by itself with a kibibyte.
 fn answers_itself(http: &mut Http) {
@@ -175,4 +175,44 @@ fn c01_an_early_answer_to_a_fast_upload_is_not_reset_away() {
     assert!(!world.closed().contains(&client));
     world.wait_seconds(2);
     assert!(world.closed().contains(&client));
+}
+
+/// A world in which clients that never finish their heads have filled what there is for them.
+pub(crate) fn full_of_heads() -> (World, Vec<ConnId>) {
+    let mut world = World::with(WorldOptions {
+        many: true,
+        ..WorldOptions::default()
+    });
+    let head = format!("GET /a HTTP/1.1\r\nHost: a\r\nX: {}", "x".repeat(59 * 1024));
+    let hogs: Vec<_> = (0..600).map(|_| world.accept()).collect();
+    for hog in &hogs {
+        world.client_sends(*hog, &head);
+    }
+    (world, hogs)
+}
+
+#[test]
+fn heads_that_nobody_finishes_give_way() {
+    let (mut world, hogs) = full_of_heads();
+    for _ in 0..100 {
+        let honest = world.accept();
+        let (first, second) = GET.split_at(20);
+        world.client_sends(honest, first);
+        world.client_sends(honest, second);
+        let origin = match world.try_connected() {
+            Some(origin) => origin,
+            None => world.last_origin(),
+        };
+        world.origin_sends(origin, OK);
+        assert!(world.sent_to(honest).starts_with("HTTP/1.1 200"));
+    }
+    let shed = world.counters().unparsed_refused.value();
+    assert!(shed > 30, "{shed}");
+    let answered = hogs.iter().filter(|hog| {
+        let answer = world.sent_to(**hog);
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 503"));
+        !answer.is_empty()
+    });
+    assert_eq!(answered.count() as u64, shed);
+    assert_eq!(world.counters().overload.value(), shed);
 }

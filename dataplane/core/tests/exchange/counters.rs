@@ -72,6 +72,7 @@ fn every_counter_counts_something() {
         no_endpoint,
         panic_mode,
         full_log,
+        full_of_heads,
     ] {
         scene(&mut seen);
     }
@@ -293,6 +294,11 @@ fn panic_mode(seen: &mut Seen) {
         cluster.priorities[0][0].health = Health::Unhealthy;
     });
     asking(&mut world);
+    seen.look(&world);
+}
+
+fn full_of_heads(seen: &mut Seen) {
+    let (world, _) = crate::bounds::full_of_heads();
     seen.look(&world);
 }
 

@@ -39,6 +39,8 @@ pub(crate) struct WorldOptions {
     pub(crate) accept_http10: bool,
     /// The cluster has two endpoints and may have two connections.
     pub(crate) two_of_each: bool,
+    /// Room for thousands of connections.
+    pub(crate) many: bool,
 }
 
 /// One engine and what it has done so far.
@@ -74,7 +76,11 @@ impl World {
     pub(crate) fn serving(options: WorldOptions, edit: impl FnOnce(&mut Http)) -> Self {
         let mut http = http(options);
         edit(&mut http);
-        Self::of(options, snapshot(listener(http), cluster(options)))
+        let mut listener = listener(http);
+        if options.many {
+            listener.connections = Arc::new(ConnectionBudget::new(4096, None));
+        }
+        Self::of(options, snapshot(listener, cluster(options)))
     }
 
     /// A world whose responses may take as long as they like.
@@ -105,7 +111,7 @@ impl World {
             seed: 1,
             buffer_payload: 16 * 1024,
             buffers_limit: 256,
-            connections_limit: 64,
+            connections_limit: if options.many { 4096 } else { 64 },
             hostname: "gateway".into(),
             relay_bytes_min: RELAY_BYTES_MIN,
             stats: worker_stats.clone(),
