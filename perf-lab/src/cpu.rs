@@ -1,9 +1,10 @@
 //! CPU time of a process: on-CPU nanoseconds of every thread of it and of its children.
 //!
 //! The source is the first field of `/proc/PID/task/TID/schedstat`, so helper threads and kernel
-//! workers of the process (`iou-wrk-*`) count. Waiting does not. A thread that ends takes its counter
-//! along, so a second account that survives it stands beside (`meter`, `group`); `window` is the loop
-//! that measures.
+//! workers of the process (`iou-wrk-*`) count. Waiting does not. A thread that ends takes its
+//! counter
+//! along, so a second account that survives it stands beside (`meter`, `group`); `window` is the
+//! loop that measures.
 
 mod accounts;
 mod group;

@@ -103,8 +103,8 @@ pub fn deviation(values: &[f64]) -> f64 {
 }
 
 /// The 95 % interval of the median: percentiles 2.5 and 97.5 of the medians of resamples drawn
-/// with replacement (Efron's percentile bootstrap). Below [`ROUNDS_SURE`] values their range, `None`
-/// below three.
+/// with replacement (Efron's percentile bootstrap). Below [`ROUNDS_SURE`] values their range,
+/// `None` below three.
 #[must_use]
 pub fn interval(values: &[f64]) -> Option<(f64, f64)> {
     if values.len() < ROUNDS_MIN {

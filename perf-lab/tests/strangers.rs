@@ -49,8 +49,8 @@ fn another_parser_reads_the_schema() {
     assert_eq!(schema("smp.EnvironmentConfig").fields().count(), 7);
 }
 
-/// The fields of the specification, v0.6.1, in the order of their numbers, written down here and not
-/// taken from our files. Numbers begin with 1 and have no gaps.
+/// The fields of the specification, v0.6.1, in the order of their numbers, written down here and
+/// not taken from our files. Numbers begin with 1 and have no gaps.
 const SPECIFIED: [(&str, &str); 17] = [
     (
         "PerformanceTestConfig",
@@ -124,7 +124,8 @@ const SPECIFIED: [(&str, &str); 17] = [
     ),
 ];
 
-/// Both sides of the other test read our files; a wrong number in them would go unseen without this.
+/// Both sides of the other test read our files; a wrong number in them would go unseen without
+/// this.
 #[test]
 fn fields_have_the_numbers_of_the_specification() {
     for (message, names) in SPECIFIED {

@@ -14,8 +14,8 @@
 //! `requests_active`, `requests_pending` and the counters `no_endpoint`, `panic`,
 //! `overflow_*` and, told by the engine, `bytes_*`: gauges and bytes in the cells of the newest
 //! configuration of the cluster (`translate` keeps them over generations; a cluster that left and
-//! came back has new ones). Everything else (`connects`, `reused`, `requests`, statuses, failures, durations)
-//! is counted by who sees it happen.
+//! came back has new ones). Everything else (`connects`, `reused`, `requests`, statuses, failures,
+//! durations) is counted by who sees it happen.
 
 mod balance;
 mod breaker;

@@ -151,8 +151,8 @@ fn reading(comparison: &Comparison<'_>) -> String {
     format!(
         "<section>\n<h2>How to read this</h2>\n<p>Compared are ratios to {}, each taken within \
          its own campaign; absolute figures of two campaigns say nothing about each other. A \
-         ratio changed if its two intervals (95 %, or the range of fewer than {ROUNDS_SURE} rounds) \
-         share no value and the change is greater than \
+         ratio changed if its two intervals (95 %, or the range of fewer than {ROUNDS_SURE} \
+         rounds) share no value and the change is greater than \
          {:.1} %, which is how far equal things lay apart ({}).</p>\n</section>\n",
         escape(comparison.baseline),
         comparison.noise.spread * 100.0,

@@ -1,5 +1,5 @@
-//! What was left of what the subject could use, as the shares that MeshMark names, and one number of
-//! its style. The published slides contradict each other and there is no implementation: the
+//! What was left of what the subject could use, as the shares that MeshMark names, and one number
+//! of its style. The published slides contradict each other and there is no implementation: the
 //! formula and its weights stand beside the number, and it is compared with nothing foreign.
 
 use serde::Serialize;

@@ -131,8 +131,8 @@ fn glance(campaign: &Campaign, summary: &Summary) -> String {
     format!(
         "<section>\n<h2>At a glance</h2>\n<p>{}. <span class=\"less\">▼</span> less and \
          <span class=\"more\">▲</span> more: the whole 95 % interval, or of fewer than \
-         {ROUNDS_SURE} rounds the whole range, lies on one side of 1; ≈ no difference, no mark: too \
-         few rounds to say.</p>\n{}</section>\n",
+         {ROUNDS_SURE} rounds the whole range, lies on one side of 1; ≈ no difference, no mark: \
+         too few rounds to say.</p>\n{}</section>\n",
         escape(&caption),
         table(&caption, &heads, &rows)
     )
@@ -209,8 +209,8 @@ fn reading(campaign: &Campaign, summary: &Summary) -> String {
          <li>Ratios are taken within a round, in which every subject ran there and back \
          (A B B A), so that drift cancels; shown are the median over {} rounds and a bootstrap \
          95 % interval of it; of fewer than {ROUNDS_SURE} rounds their range, which holds the true \
-         median of n rounds in a share 1 − 2<sup>1−n</sup> of all cases (3: 75 %, 5: 94 %). Where it \
-         holds 1 there is no difference.</li>\n\
+         median of n rounds in a share 1 − 2<sup>1−n</sup> of all cases (3: 75 %, 5: 94 %). \
+         Where it holds 1 there is no difference.</li>\n\
          <li>Noise: equal things lay {noise} apart ({}). Smaller differences are not \
          claimed.</li>\n\
          <li>Latency of an open loop counts from the time at which a request was due; of a \

@@ -9,7 +9,7 @@
 //! | a rate derived from the maximum that was not reached | void, noise |
 //! | the load itself late by more than 1 ms (99th percentile, open loop) | void, noise |
 //! | the hypervisor took more than 2 % of the CPUs of the run | void, noise |
-//! | threads that ended took more than 1 % of the CPU time along, or an unknown share | void, noise |
+//! | threads that ended took over 1 % of the CPU time along, or an unknown share | void, noise |
 
 use super::once::Measured;
 use crate::cpu::CGROUP;

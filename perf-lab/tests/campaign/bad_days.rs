@@ -127,7 +127,8 @@ fn one_bad_run_among_good_ones_is_named_and_an_exit_code() {
     let seen = room.0.join("seen");
     // Honest once, sly from then on.
     let script = format!(
-        "[ -e {seen} ] && exec \"$relay\" origin --listen \"$3\"\ntouch {seen}\nexec \"$relay\" \"$@\"",
+        "[ -e {seen} ] && exec \"$relay\" origin --listen \"$3\"\n\
+         touch {seen}\nexec \"$relay\" \"$@\"",
         seen = seen.display()
     );
     let program = room.program(&script);

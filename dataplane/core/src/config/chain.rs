@@ -1,6 +1,7 @@
 //! Filter chains: what a connection of a listener gets, and which one it takes.
 //!
-//! A connection chooses its chain once, before its first request or byte is served, and remembers it
+//! A connection chooses its chain once, before its first request or byte is served, and remembers
+//! it
 //! by [`ChainId`]. The id stands for what was chosen by (match and transport): while the listener
 //! has a chain of that id, its connections are served by what it says now.
 

@@ -49,8 +49,8 @@ pub fn apply(
     client
 }
 
-/// Takes away what a client may not say (N08). A trusted neighbour vouches for the addresses that it
-/// forwards, not for what its own client says of itself: as in Envoy without
+/// Takes away what a client may not say (N08). A trusted neighbour vouches for the addresses that
+/// it forwards, not for what its own client says of itself: as in Envoy without
 /// `internal_address_config`, nobody is internal, so no `x-envoy-*` is believed but what a gateway
 /// at the edge writes for those behind it.
 fn strip_claims(fields: &mut Fields, is_edge: bool, trusts_peer: bool) {
