@@ -132,11 +132,11 @@ fn websocket() {
         stream.read_to_string(&mut text).unwrap();
         assert!(text.starts_with("HTTP/1.1 101 "), "{driver}: {text}");
         assert!(text.ends_with("\r\n\r\nthere and back"), "{driver}: {text}");
-        // Where no upgrade is offered, the request is a plain one (C10).
-        let mut plain = upgrade("/page");
+        // Where none is allowed the offer is refused (C10), as in Envoy.
+        let mut refused = upgrade("/page");
         let mut status = [0; 12];
-        plain.read_exact(&mut status).unwrap();
-        assert_eq!(&status, b"HTTP/1.1 200", "{driver}");
+        refused.read_exact(&mut status).unwrap();
+        assert_eq!(&status, b"HTTP/1.1 403", "{driver}");
         let reply = ask(example.gateway.address, "GET /", &[]);
         assert!(reply.field("x-request-id").is_some(), "{}", reply.text);
         assert!(reply.field("server").is_none(), "{}", reply.text);
