@@ -210,7 +210,7 @@ impl Connection {
         self.goaway_sent.is_some() || self.goaway_came.is_some() || self.failed.is_some()
     }
 
-    /// Asks for [`Message::Pong`]; false if one is awaited already.
+    /// Asks for [`Message::Pong`](super::Message::Pong); false if one is awaited already.
     pub fn ping(&mut self, now: Time) -> bool {
         if self.ping_sent != Time::NEVER {
             return false;
@@ -220,7 +220,7 @@ impl Connection {
         true
     }
 
-    /// Since when a [`Message::Pong`] is awaited.
+    /// Since when a [`Message::Pong`](super::Message::Pong) is awaited.
     pub fn ping_sent_at(&self) -> Option<Time> {
         (self.ping_sent != Time::NEVER).then_some(self.ping_sent)
     }
